@@ -1,0 +1,266 @@
+//! What was asked for: one typed request per verb, made from the words of the command line.
+//!
+//! A request holds what was typed, checked for form only (numbers are numbers, words are words of their list).
+//! Whether it makes sense for these devices is decided in `plan`.
+
+use std::path::PathBuf;
+
+use crate::level::Level;
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+/// Options that every mode takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Common {
+    /// `-v` counted; `-q` lowers it below 0 (the reference adds and subtracts likewise).
+    pub verbose: i32,
+    /// `--brief` / `-b`, counted.
+    pub brief: u8,
+    /// `--export` / `-Y`.
+    pub export: bool,
+    /// `--json` (ours).
+    pub json: bool,
+    /// `--plan` (ours): show what would be done and touch nothing.
+    pub plan: bool,
+    /// `--offline` (ours): members may be plain files, no kernel is asked.
+    pub offline: bool,
+    /// `--force` / `-f`, counted.
+    pub force: u8,
+    /// `--run` / `-R`.
+    pub run: bool,
+    /// `--scan` / `-s`.
+    pub scan: bool,
+    /// `--test` / `-t`.
+    pub test: bool,
+    /// `--no-devices`.
+    pub no_devices: bool,
+    /// `--readonly` / `-o` as an option of create and assemble.
+    pub readonly: bool,
+    /// `--config` / `-c`.
+    pub config: Option<String>,
+    /// `--homehost`; the word `any` and `<ignore>` are kept as typed.
+    pub homehost: Option<String>,
+    /// `--prefer`.
+    pub prefer: Option<String>,
+    /// `--metadata` / `-e`, where it was typed.
+    pub metadata: Option<Metadata>,
+}
+
+impl Common {
+    /// `--quiet` outweighs `--verbose`.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.verbose < 0
+    }
+}
+
+/// A metadata format named by `--metadata`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metadata {
+    /// 0, 0.90, 0.9, 0.91 (a reshape of 0.90)
+    V090,
+    /// 1.0
+    V1_0,
+    /// 1.1
+    V1_1,
+    /// 1.2
+    V1_2,
+    /// "1" or "default": 1.2 on create, any 1.x on assemble
+    V1Default,
+    /// ddf
+    Ddf,
+    /// imsm
+    Imsm,
+}
+
+/// A bitmap named by `--bitmap`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BitmapChoice {
+    /// `none`
+    None,
+    /// `internal`
+    Internal,
+    /// `clustered`
+    Clustered,
+    /// `lockless`
+    Lockless,
+    /// A path with a slash: a bitmap file.
+    File(PathBuf),
+}
+
+/// `--consistency-policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsistencyPolicy {
+    /// resync
+    Resync,
+    /// bitmap
+    Bitmap,
+    /// journal
+    Journal,
+    /// ppl
+    Ppl,
+    /// none
+    None,
+    /// auto
+    Auto,
+}
+
+/// A device on the command line of create and build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberArg {
+    /// The path; `None` for the word `missing`.
+    pub path: Option<PathBuf>,
+    /// `--write-mostly` stood before it.
+    pub write_mostly: bool,
+    /// `--failfast` stood before it.
+    pub failfast: bool,
+}
+
+/// `--size`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeChoice {
+    /// `max`
+    Max,
+    /// A number of sectors per member.
+    Sectors(Sectors),
+}
+
+/// `--data-offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataOffset {
+    /// `variable`: each device carries its own behind a colon.
+    Variable,
+    /// The same on every member.
+    Sectors(Sectors),
+}
+
+/// `--create`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The array as typed: `/dev/md0`, `/dev/md/NAME`, `NAME`.
+    pub array: PathBuf,
+    /// `--level`; `None` where it was not typed.
+    pub level: Option<Level>,
+    /// `--layout`, not yet looked up: its words depend on the level.
+    pub layout: Option<String>,
+    /// `--chunk`
+    pub chunk: Option<Sectors>,
+    /// `--raid-devices`
+    pub raid_devices: Option<u32>,
+    /// `--spare-devices`
+    pub spare_devices: u32,
+    /// `--size`
+    pub size: Option<SizeChoice>,
+    /// `--data-offset`
+    pub data_offset: Option<DataOffset>,
+    /// `--name`
+    pub name: Option<String>,
+    /// `--uuid`
+    pub uuid: Option<Uuid>,
+    /// `--assume-clean`
+    pub assume_clean: bool,
+    /// `--bitmap`
+    pub bitmap: Option<BitmapChoice>,
+    /// `--bitmap-chunk`
+    pub bitmap_chunk: Option<Sectors>,
+    /// `--delay`, seconds
+    pub delay: Option<u32>,
+    /// `--consistency-policy`
+    pub consistency_policy: Option<ConsistencyPolicy>,
+    /// `--write-journal`
+    pub write_journal: Option<PathBuf>,
+    /// `--write-behind`
+    pub write_behind: Option<u32>,
+    /// `--write-zeroes`
+    pub write_zeroes: bool,
+    /// `--logical-block-size`, bytes
+    pub logical_block_size: Option<u32>,
+    /// The members in order.
+    pub members: Vec<MemberArg>,
+}
+
+/// `--assemble`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssembleRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The array as typed; `None` with `--scan` and no device.
+    pub array: Option<PathBuf>,
+    /// Further devices.
+    pub members: Vec<PathBuf>,
+    /// `--uuid`
+    pub uuid: Option<Uuid>,
+    /// `--name`
+    pub name: Option<String>,
+    /// `--super-minor`
+    pub super_minor: Option<u32>,
+    /// `--update=WORD`, checked against the reference's list.
+    pub update: Option<String>,
+    /// `--no-degraded`
+    pub no_degraded: bool,
+    /// `--bitmap`
+    pub bitmap: Option<BitmapChoice>,
+    /// `--backup-file`
+    pub backup_file: Option<PathBuf>,
+    /// `--invalid-backup`
+    pub invalid_backup: bool,
+    /// `--freeze-reshape`
+    pub freeze_reshape: bool,
+}
+
+/// One operation of misc mode on one device, in the order typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MiscAction {
+    /// A bare device name with `--misc` or `--query`
+    Query,
+    /// `--detail`
+    Detail,
+    /// `--detail-platform`
+    DetailPlatform,
+    /// `--examine`
+    Examine,
+    /// `--examine-bitmap`
+    ExamineBitmap,
+    /// `--examine-badblocks`
+    ExamineBadblocks,
+    /// `--zero-superblock`
+    ZeroSuperblock,
+    /// `--run`
+    Run,
+    /// `--stop`
+    Stop,
+    /// `--readonly`
+    Readonly,
+    /// `--readwrite`
+    Readwrite,
+    /// `--wait`
+    Wait,
+    /// `--wait-clean`
+    WaitClean,
+}
+
+/// Misc mode, and manage mode as far as it acts on whole arrays (`mdadm --stop /dev/md0`, `mdadm /dev/md0 --run`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MiscRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// What to do with which device, in order.
+    pub items: Vec<(MiscAction, PathBuf)>,
+    /// The action where there is no device (`--detail --scan`, `--examine --scan`, `--stop --scan`).
+    pub action: Option<MiscAction>,
+}
+
+/// Everything that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Print this text on stdout and succeed (help, version).
+    Show(String),
+    /// `--create`
+    Create(Box<CreateRequest>),
+    /// `--assemble`
+    Assemble(Box<AssembleRequest>),
+    /// Misc mode
+    Misc(Box<MiscRequest>),
+}

@@ -1,0 +1,66 @@
+//! Errors shared by all layers, and the exit statuses.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// Exit status of a command, as the reference uses them (mdadm(8), EXIT STATUS, and observed behaviour).
+///
+/// The same number means different things in different modes, so the type keeps the number and
+/// names the ones that have one meaning everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// Done as asked.
+    pub const OK: Exit = Exit(0);
+    /// Failed, or not found.
+    pub const FAIL: Exit = Exit(1);
+    /// Wrong usage of the command line; also "already so" in some modes.
+    pub const USAGE: Exit = Exit(2);
+
+    /// The worse of two statuses: a command on several devices goes on and reports the worst.
+    #[must_use]
+    pub fn worst(self, other: Exit) -> Exit {
+        self.max(other)
+    }
+}
+
+/// A refusal: nothing was changed, and the text says why and what to do.
+///
+/// `lines` are printed to stderr, each behind `mdadm: `.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What to print, without the `mdadm: ` prefix and without line ends.
+    pub lines: Vec<String>,
+    /// The exit status of the command.
+    pub exit: Exit,
+}
+
+impl Refusal {
+    /// A refusal of one line with exit status 1.
+    pub fn new(line: impl Into<String>) -> Self {
+        Refusal { lines: vec![line.into()], exit: Exit::FAIL }
+    }
+
+    /// The same with another exit status.
+    #[must_use]
+    pub fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds a line: the next command to try, or what was left.
+    #[must_use]
+    pub fn hint(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Refusal {}

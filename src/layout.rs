@@ -1,0 +1,2 @@
+//! Names of data layouts per level.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Times as md stores and prints them.
+#![forbid(unsafe_code)]
