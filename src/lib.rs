@@ -8,11 +8,12 @@
 //! | 4 | [`cli`], [`cmd`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
 //! | 3 | [`plan`], [`host`], [`sysfs`], [`kernel`], [`device`], [`output`] | pure decisions; and the machine they are about |
 //! | 2 | [`superblock`], [`bitmap`] | bytes <-> typed records |
-//! | 1 | [`units`], [`level`], [`layout`], [`uuid`], [`error`], [`time`] | words shared by all |
+//! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`uuid`], [`error`], [`time`] | words shared by all |
 //!
 //! `cli`, `plan`, `superblock`, `bitmap`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
 
 pub mod bitmap;
+pub mod blockio;
 pub mod cli;
 pub mod cmd;
 pub mod device;

@@ -1,1 +1,6 @@
-//! TODO
+//! The kernel's interfaces that need `unsafe`: block device and md ioctls.
+//!
+//! Numbers and structs are from the uapi headers `linux/fs.h`, `linux/raid/md_u.h`; sizes are asserted at compile time.
+
+pub mod blk;
+pub mod md;

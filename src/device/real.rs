@@ -1,0 +1,174 @@
+//! Block devices and image files.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{ReadAt, WriteAt};
+use crate::kernel::blk;
+use crate::units::Bytes;
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A block device.
+    Block,
+    /// A regular file: an image.
+    File,
+}
+
+/// An open block device or image file.
+///
+/// Block devices are read with `O_DIRECT`: the kernel's md driver writes metadata past the page cache, so a
+/// buffered read of a running array's member may be old.
+#[derive(Debug)]
+pub struct RealDevice {
+    path: PathBuf,
+    file: File,
+    kind: NodeKind,
+    size: Bytes,
+    block: u32,
+    direct: bool,
+    rdev: u64,
+}
+
+/// How to open a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// For reading.
+    Read,
+    /// For reading, and refused with EBUSY while something holds it (mounted, member of an array, ...).
+    ReadExclusive,
+    /// For reading and writing.
+    Write,
+    /// For reading and writing, and refused with EBUSY while something holds it.
+    WriteExclusive,
+}
+
+const DIRECT_ALIGN: usize = 4096;
+
+impl RealDevice {
+    /// Opens a block device or a regular file.
+    ///
+    /// # Errors
+    /// What the open reports; `ENOTBLK` for anything that is neither a block device nor a regular file.
+    pub fn open(path: &Path, access: Access) -> io::Result<RealDevice> {
+        let meta = std::fs::metadata(path)?;
+        let kind = if meta.file_type().is_block_device() {
+            NodeKind::Block
+        } else if meta.is_file() {
+            NodeKind::File
+        } else {
+            return Err(io::Error::from_raw_os_error(libc::ENOTBLK));
+        };
+        let write = matches!(access, Access::Write | Access::WriteExclusive);
+        let exclusive = matches!(access, Access::ReadExclusive | Access::WriteExclusive);
+        let mut flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
+        if exclusive && kind == NodeKind::Block {
+            flags |= libc::O_EXCL;
+        }
+        let open = |extra| OpenOptions::new().read(true).write(write).custom_flags(flags | extra).open(path);
+        let (file, direct) = match kind {
+            NodeKind::Block => match open(libc::O_DIRECT) {
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => (open(0)?, false),
+                other => (other?, true),
+            },
+            NodeKind::File => (open(0)?, false),
+        };
+        let (size, block) = match kind {
+            NodeKind::Block => (blk::size_bytes(file.as_fd())?, blk::logical_block_size(file.as_fd())?),
+            NodeKind::File => (Bytes(meta.len()), 512),
+        };
+        let rdev = if kind == NodeKind::Block { meta.rdev() } else { 0 };
+        Ok(RealDevice { path: path.to_path_buf(), file, kind, size, block, direct, rdev })
+    }
+
+    /// The path that was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Block device or file.
+    #[must_use]
+    pub fn kind(&self) -> NodeKind {
+        self.kind
+    }
+
+    /// Major and minor number of a block device; (0, 0) for a file.
+    #[must_use]
+    pub fn dev(&self) -> (u32, u32) {
+        (nix::sys::stat::major(self.rdev) as u32, nix::sys::stat::minor(self.rdev) as u32)
+    }
+
+    /// The open file, for ioctls.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Reads the blocks that cover the range into an aligned buffer; gives it and where the range starts in it.
+    fn read_blocks(&self, offset: u64, len: usize) -> io::Result<(Vec<u8>, usize, u64)> {
+        let block = u64::from(self.block.max(512));
+        let start = offset - offset % block;
+        let end = offset.checked_add(len as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let end = end.checked_next_multiple_of(block).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let whole = usize::try_from(end - start).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let mut buf = vec![0u8; whole + DIRECT_ALIGN];
+        let shift = buf.as_ptr().align_offset(DIRECT_ALIGN);
+        let window = buf.get_mut(shift..shift + whole).ok_or(io::ErrorKind::InvalidInput)?;
+        self.file.read_exact_at(window, start)?;
+        Ok((buf, shift, start))
+    }
+}
+
+impl ReadAt for RealDevice {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|e| e > self.size.0) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !self.direct {
+            return self.file.read_exact_at(buf, offset);
+        }
+        let (blocks, shift, start) = self.read_blocks(offset, buf.len())?;
+        let skip = shift + usize::try_from(offset - start).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let src = blocks.get(skip..skip + buf.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(src);
+        Ok(())
+    }
+
+    fn size(&self) -> Bytes {
+        self.size
+    }
+
+    fn logical_block_size(&self) -> u32 {
+        self.block
+    }
+}
+
+impl WriteAt for RealDevice {
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64);
+        if end.is_none_or(|e| e > self.size.0) {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        if !self.direct {
+            return self.file.write_all_at(buf, offset);
+        }
+        let block = u64::from(self.block.max(512));
+        let start = offset - offset % block;
+        let whole = ((offset + buf.len() as u64).next_multiple_of(block) - start) as usize;
+        let (mut blocks, shift, _) = self.read_blocks(offset, buf.len())?;
+        let skip = shift + (offset - start) as usize;
+        blocks.get_mut(skip..skip + buf.len()).ok_or(io::ErrorKind::WriteZero)?.copy_from_slice(buf);
+        let window = blocks.get(shift..shift + whole).ok_or(io::ErrorKind::WriteZero)?;
+        self.file.write_all_at(window, start)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
