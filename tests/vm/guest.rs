@@ -1,0 +1,90 @@
+//! Guests that a test on the host boots itself, to cut their power and boot again on the same disks.
+
+use super::{Output, status};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A running guest.
+pub struct Guest {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// A new file of zeros for [`boot`], in `dir` on the host.
+#[track_caller]
+pub fn disk_file(dir: &Path, name: &str, bytes: u64) -> PathBuf {
+    let path = dir.join(name);
+    fs::File::create_new(&path).unwrap().set_len(bytes).unwrap();
+    path
+}
+
+/// Boots a guest that runs `command`; `disks` become /dev/ubda, /dev/ubdb, ... there and keep what was written to them.
+/// A fault in the guest's kernel log fails it like any other (status 70), and its log goes to our stderr.
+#[track_caller]
+pub fn boot(disks: &[PathBuf], command: &[&str]) -> Guest {
+    assert!(!super::in_guest(), "a guest cannot boot another");
+    let disks: Vec<&str> = disks.iter().map(|d| d.to_str().unwrap()).collect();
+    let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/run-guest"))
+        .args(command)
+        .env("DISKS", disks.join(" "))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    Guest { child, stdout }
+}
+
+/// Boots a guest that runs the `#[ignore]`d test `name` of this same test program.
+#[track_caller]
+pub fn boot_self(disks: &[PathBuf], name: &str) -> Guest {
+    let this = std::env::current_exe().unwrap();
+    boot(disks, &[this.to_str().unwrap(), "--exact", name, "--ignored", "--nocapture"])
+}
+
+impl Guest {
+    /// Reads what the guest prints up to a line that ends in `marker` (the test harness may print before it) and returns it; panics when the guest ends before.
+    #[track_caller]
+    pub fn wait_for(&mut self, marker: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let start = seen.len();
+            let n = self.stdout.read_line(&mut seen).unwrap();
+            assert!(n > 0, "the guest ended before it printed {marker}:\n{seen}");
+            if seen[start..].trim_end().ends_with(marker) {
+                return seen;
+            }
+        }
+    }
+
+    /// Cuts the power: kills the guest at once, whatever it is doing.
+    #[track_caller]
+    pub fn cut_power(mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let status = status(self.child.wait().unwrap());
+        assert_eq!(status, 137, "the guest had ended before the power cut, or its kernel log has a fault");
+    }
+
+    /// Waits for the end of the guest; `stdout` is what it printed since the last [`Guest::wait_for`].
+    #[track_caller]
+    pub fn finish(mut self) -> Output {
+        let mut stdout = Vec::new();
+        self.stdout.read_to_end(&mut stdout).unwrap();
+        let status = status(self.child.wait().unwrap());
+        Output { status, stdout: String::from_utf8_lossy(&stdout).into_owned(), stderr: String::new() }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // a test that panics leaves no guest behind
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
