@@ -3,6 +3,7 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod field;
+pub mod foreign;
 pub mod v1;
 
 use thiserror::Error;
