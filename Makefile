@@ -1,0 +1,50 @@
+# make demo: see it work. make test: see every test pass. The rest is in docs/testing.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+PREFIX ?= /usr
+DESTDIR ?=
+# seeds of each long campaign in `make soak`; `make test` runs one
+SOAK_SEEDS ?= 100
+
+.PHONY: build demo test lint compare bench soak install
+
+build:
+	cargo build --release --locked
+
+# A raid5 with a lockless bitmap, from create over a power cut to the end of the resync.
+demo: build
+	tests/setup demo
+	tests/demo/run
+
+test:
+	tests/setup test
+	$(MAKE) --no-print-directory lint
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Ours against the reference, case by case, on equal devices in one guest.
+compare:
+	tests/setup test
+	cargo test --locked --test 'compare*' -- --nocapture
+
+# Ratios to the reference: instructions, memory, bytes read.
+bench: build
+	tests/setup bench
+	tests/bench/run
+
+# The campaigns of `make test` with many seeds; what a run finds goes into docs/soak.md.
+soak:
+	tests/setup test
+	SOAK_SEEDS=$(SOAK_SEEDS) T=7200 cargo test --locked --test 'power_*' -- soak --nocapture
+
+install: build
+	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm
+	for page in man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	if [ -f completions/mdadm.bash ]; then install -D -m 644 completions/mdadm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mdadm; fi
+	if [ -f completions/_mdadm ]; then install -D -m 644 completions/_mdadm $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mdadm; fi
+	if [ -f completions/mdadm.fish ]; then install -D -m 644 completions/mdadm.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mdadm.fish; fi
