@@ -9,6 +9,8 @@ use crate::level::Level;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
+use super::mode::Mode;
+
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Common {
@@ -44,6 +46,17 @@ pub struct Common {
     pub prefer: Option<String>,
     /// `--metadata` / `-e`, where it was typed.
     pub metadata: Option<Metadata>,
+    /// Remarks about the command line, to be printed before anything else is done.
+    pub notes: Vec<Note>,
+}
+
+/// A remark about the command line that does not stop it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// On stdout (as the reference prints this one), else on stderr.
+    pub stdout: bool,
+    /// Without prefix and line end.
+    pub text: String,
 }
 
 impl Common {
@@ -177,8 +190,21 @@ pub struct CreateRequest {
     pub write_zeroes: bool,
     /// `--logical-block-size`, bytes
     pub logical_block_size: Option<u32>,
+    /// `--nodes`
+    pub nodes: Option<u32>,
+    /// `--home-cluster`
+    pub home_cluster: Option<String>,
     /// The members in order.
     pub members: Vec<MemberArg>,
+}
+
+/// `--super-minor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuperMinor {
+    /// The minor number of the array device that is being assembled.
+    Dev,
+    /// This one.
+    Minor(u32),
 }
 
 /// `--assemble`.
@@ -195,7 +221,7 @@ pub struct AssembleRequest {
     /// `--name`
     pub name: Option<String>,
     /// `--super-minor`
-    pub super_minor: Option<u32>,
+    pub super_minor: Option<SuperMinor>,
     /// `--update=WORD`, checked against the reference's list.
     pub update: Option<String>,
     /// `--no-degraded`
@@ -206,8 +232,10 @@ pub struct AssembleRequest {
     pub backup_file: Option<PathBuf>,
     /// `--invalid-backup`
     pub invalid_backup: bool,
-    /// `--freeze-reshape`
-    pub freeze_reshape: bool,
+    /// `--nodes`
+    pub nodes: Option<u32>,
+    /// `--home-cluster`
+    pub home_cluster: Option<String>,
 }
 
 /// One operation of misc mode on one device, in the order typed.
@@ -235,6 +263,8 @@ pub enum MiscAction {
     Readonly,
     /// `--readwrite`
     Readwrite,
+    /// `--action=WORD`; the word is in [`MiscRequest::sync_action`]
+    SyncAction,
     /// `--wait`
     Wait,
     /// `--wait-clean`
@@ -248,8 +278,15 @@ pub struct MiscRequest {
     pub common: Common,
     /// What to do with which device, in order.
     pub items: Vec<(MiscAction, PathBuf)>,
-    /// The action where there is no device (`--detail --scan`, `--examine --scan`, `--stop --scan`).
+    /// The action as last typed; what to do where there is no device (`--detail --scan`, `--examine --scan`,
+    /// `--stop --scan`).
     pub action: Option<MiscAction>,
+    /// The word of `--action`.
+    pub sync_action: Option<String>,
+    /// A device name stood alone, without any option that names a mode: the reference then answers in fewer words.
+    pub bare: bool,
+    /// Manage mode (`mdadm --manage /dev/md0 --stop`).
+    pub manage: bool,
 }
 
 /// Everything that can be asked for.
@@ -263,4 +300,17 @@ pub enum Request {
     Assemble(Box<AssembleRequest>),
     /// Misc mode
     Misc(Box<MiscRequest>),
+    /// Understood, but the verb is not built yet.
+    NotYet(NotYet),
+}
+
+/// What was asked for and is not built yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYet {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The mode.
+    pub mode: Mode,
+    /// The option that asks for it, as in `--grow`.
+    pub what: String,
 }

@@ -1,1 +1,49 @@
-//! TODO
+//! One file per verb. Writers gather facts, plan, apply; readers read, fill a view, render.
+
+pub mod print;
+
+use crate::cli::CliError;
+use crate::cli::request::{Common, Request};
+use crate::error::Exit;
+
+/// Does what was asked for.
+#[must_use]
+pub fn run(request: Request) -> Exit {
+    match request {
+        Request::Show(text) => show(&text),
+        Request::Create(r) => noted(&r.common, || not_built("--create")),
+        Request::Assemble(r) => noted(&r.common, || not_built("--assemble")),
+        Request::Misc(r) => noted(&r.common, || not_built("misc mode")),
+        Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
+    }
+}
+
+/// Prints the text of a command line that ends here, and gives its status.
+#[must_use]
+pub fn refuse(error: &CliError) -> Exit {
+    print::out(&error.out);
+    print::err(&error.text);
+    error.exit
+}
+
+fn show(text: &str) -> Exit {
+    print::out(text);
+    Exit::OK
+}
+
+/// Prints the remarks about the command line, then goes on.
+fn noted(common: &Common, go_on: impl FnOnce() -> Exit) -> Exit {
+    for note in &common.notes {
+        if note.stdout {
+            print::out(&format!("mdadm: {}\n", note.text));
+        } else {
+            print::complain(&note.text);
+        }
+    }
+    go_on()
+}
+
+fn not_built(what: &str) -> Exit {
+    print::complain(format!("{what} is not in this version of mdadm-rs yet; nothing was changed"));
+    Exit::FAIL
+}

@@ -1,0 +1,218 @@
+//! From the collected line to a request, with the checks that need the whole line.
+
+use std::path::PathBuf;
+
+use super::error::CliError;
+use super::help;
+use super::line::{Device, Line, not_valid};
+use super::mode::Mode;
+use super::request::{AssembleRequest, CreateRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request};
+use super::table::Id;
+use super::token::Spelled;
+use crate::level::Level;
+
+/// Makes the request.
+///
+/// # Errors
+/// What is missing or cannot be together, in the reference's words.
+pub fn request(line: Line) -> Result<Request, CliError> {
+    if line.help_options {
+        return Ok(Request::Show(help::options()));
+    }
+    if line.help {
+        return Ok(Request::Show(help::of(line.mode)));
+    }
+    let Some(mode) = line.mode else { return bare(line) };
+    if let Some(opt) = line.ours.iter().find(|o| !o.modes.has(mode)) {
+        return Err(line.with_notes(not_valid(Spelled::Long(opt.long), mode)));
+    }
+    check(&line, mode).map_err(|e| line.with_notes(e))?;
+    match mode {
+        Mode::Create => Ok(Request::Create(Box::new(create(line)))),
+        Mode::Assemble => Ok(Request::Assemble(Box::new(assemble(line)))),
+        Mode::Misc => misc(line),
+        Mode::Manage => Ok(manage(line)),
+        Mode::Build | Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
+            Ok(not_yet(line, mode, format!("--{mode}")))
+        }
+    }
+}
+
+fn not_yet(line: Line, mode: Mode, what: String) -> Request {
+    Request::NotYet(NotYet { common: line.common, mode, what })
+}
+
+/// A device name without any option that sets the mode: what is it?
+fn bare(line: Line) -> Result<Request, CliError> {
+    let Some(device) = line.devices.into_iter().next() else {
+        return Err(CliError::usage());
+    };
+    Ok(Request::Misc(Box::new(MiscRequest {
+        common: line.common,
+        items: vec![(MiscAction::Query, PathBuf::from(device.word))],
+        action: None,
+        sync_action: None,
+        bare: true,
+        manage: false,
+    })))
+}
+
+fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
+    let needs_array = match mode {
+        Mode::Create | Mode::Build | Mode::Grow | Mode::Manage => true,
+        Mode::Assemble => !line.common.scan,
+        _ => false,
+    };
+    if needs_array && line.devices.is_empty() {
+        return Err(CliError::new("an md device must be given in this mode"));
+    }
+    if line.raid_devices == Some(1)
+        && matches!(mode, Mode::Create | Mode::Build)
+        && line.common.force == 0
+        && line.level != Some(Level::Faulty)
+    {
+        return Err(CliError::new(
+            "'1' is an unusual number of drives for an array, so it is probably\n     a mistake.  If you really mean it \
+             you will need to specify --force before\n     setting the number of drives.",
+        ));
+    }
+    if line.journal.is_some() && !line.level.is_some_and(Level::is_parity) {
+        return Err(CliError::new("--write-journal is only supported for RAID level 4/5/6."));
+    }
+    Ok(())
+}
+
+fn path(device: &Device) -> PathBuf {
+    PathBuf::from(&device.word)
+}
+
+fn create(line: Line) -> CreateRequest {
+    let mut devices = line.devices.iter();
+    let array = devices.next().map(path).unwrap_or_default();
+    let member = |d: &Device| MemberArg {
+        path: (d.word != "missing").then(|| path(d)),
+        write_mostly: d.write_mostly,
+        failfast: d.failfast,
+    };
+    let members = devices.map(member).collect();
+    CreateRequest {
+        array,
+        members,
+        common: line.common,
+        level: line.level,
+        layout: line.layout,
+        chunk: line.chunk,
+        raid_devices: line.raid_devices,
+        spare_devices: line.spare_devices.unwrap_or(0),
+        size: line.size,
+        data_offset: line.data_offset,
+        name: line.name,
+        uuid: line.uuid,
+        assume_clean: line.assume_clean,
+        bitmap: line.bitmap,
+        bitmap_chunk: line.bitmap_chunk,
+        delay: line.delay,
+        consistency_policy: line.policy,
+        write_journal: line.journal,
+        write_behind: line.write_behind,
+        write_zeroes: line.write_zeroes,
+        logical_block_size: line.logical_block_size,
+        nodes: line.nodes,
+        home_cluster: line.home_cluster,
+    }
+}
+
+fn assemble(line: Line) -> AssembleRequest {
+    let mut devices = line.devices.iter().map(path);
+    let array = devices.next();
+    let members = devices.collect();
+    AssembleRequest {
+        array,
+        members,
+        common: line.common,
+        uuid: line.uuid,
+        name: line.name,
+        super_minor: line.super_minor,
+        update: line.update,
+        no_degraded: line.no_degraded,
+        bitmap: line.bitmap,
+        backup_file: line.backup_file,
+        invalid_backup: line.invalid_backup,
+        nodes: line.nodes,
+        home_cluster: line.home_cluster,
+    }
+}
+
+fn misc_action(op: Option<Id>) -> Option<MiscAction> {
+    Some(match op {
+        None | Some(Id::Query) => MiscAction::Query,
+        Some(Id::Detail) => MiscAction::Detail,
+        Some(Id::DetailPlatform) => MiscAction::DetailPlatform,
+        Some(Id::Examine) => MiscAction::Examine,
+        Some(Id::ExamineBitmap) => MiscAction::ExamineBitmap,
+        Some(Id::ExamineBadblocks) => MiscAction::ExamineBadblocks,
+        Some(Id::ZeroSuperblock) => MiscAction::ZeroSuperblock,
+        Some(Id::Run) => MiscAction::Run,
+        Some(Id::Stop) => MiscAction::Stop,
+        Some(Id::Readonly) => MiscAction::Readonly,
+        Some(Id::Readwrite) => MiscAction::Readwrite,
+        Some(Id::Action) => MiscAction::SyncAction,
+        Some(Id::Wait) => MiscAction::Wait,
+        Some(Id::WaitClean) => MiscAction::WaitClean,
+        _ => return None,
+    })
+}
+
+fn misc(line: Line) -> Result<Request, CliError> {
+    let last = line.op.map(|op| op.0);
+    let alone = line.common.scan && matches!(last, Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean))
+        || matches!(last, Some(Id::DetailPlatform | Id::UdevRules));
+    if line.devices.is_empty() && !alone {
+        let what = if last == Some(Id::Examine) { "No devices to examine" } else { "No devices given." };
+        return Err(line.with_notes(CliError::new(what)));
+    }
+    let mut items = Vec::with_capacity(line.devices.len());
+    for device in &line.devices {
+        let Some(action) = misc_action(device.op) else {
+            let what = device.op.and_then(super::table::long_of).unwrap_or_default();
+            return Ok(not_yet(line, Mode::Misc, format!("--{what}")));
+        };
+        items.push((action, path(device)));
+    }
+    let Some(action) = misc_action(last) else {
+        let what = last.and_then(super::table::long_of).unwrap_or_default();
+        return Ok(not_yet(line, Mode::Misc, format!("--{what}")));
+    };
+    Ok(Request::Misc(Box::new(MiscRequest {
+        common: line.common,
+        items,
+        action: last.is_some().then_some(action),
+        sync_action: line.sync_action,
+        bare: false,
+        manage: false,
+    })))
+}
+
+/// Manage mode as far as it acts on the whole array; members are not built yet.
+fn manage(line: Line) -> Request {
+    let actions = [
+        line.read_mode.filter(|id| *id == Id::Readonly).map(|_| MiscAction::Readonly),
+        line.read_mode.filter(|id| *id == Id::Readwrite).map(|_| MiscAction::Readwrite),
+        line.run_stop.and_then(|id| misc_action(Some(id))),
+    ];
+    if line.op.is_some() || line.devices.len() > 1 {
+        let what = line.op.and_then(|op| super::table::long_of(op.0)).unwrap_or("manage");
+        let what = format!("--{what}");
+        return not_yet(line, Mode::Manage, what);
+    }
+    let array = line.devices.first().map(path).unwrap_or_default();
+    let items = actions.into_iter().flatten().map(|a| (a, array.clone())).collect();
+    Request::Misc(Box::new(MiscRequest {
+        common: line.common,
+        items,
+        action: None,
+        sync_action: None,
+        bare: false,
+        manage: true,
+    }))
+}

@@ -1,0 +1,146 @@
+//! Values of options: numbers, sizes and words of a list.
+
+use crate::level::Level;
+use crate::units::{SECTOR_BYTES, Sectors};
+
+use super::request::{ConsistencyPolicy, Metadata};
+
+/// A decimal number as C's strtol takes it: spaces in front and a sign are fine, anything behind is not.
+#[must_use]
+pub fn number(text: &str) -> Option<i64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A number of at least `least` that fits an int.
+#[must_use]
+pub fn int_from(text: &str, least: i64) -> Option<u32> {
+    let n = number(text)?;
+    if n < least || n > i64::from(i32::MAX) { None } else { u32::try_from(n).ok() }
+}
+
+/// A size: KiB, or with a suffix K, M, G, T (powers of 1024) or s (sectors). Above 0.
+///
+/// Past 2^63 sectors is `None` too, where the reference wraps round (docs/compat.md).
+#[must_use]
+pub fn size(text: &str) -> Option<Sectors> {
+    let (digits, sectors_each) = match text.char_indices().next_back()? {
+        (at, 'K') => (text.get(..at)?, 2),
+        (at, 'M') => (text.get(..at)?, 2 << 10),
+        (at, 'G') => (text.get(..at)?, 2 << 20),
+        (at, 'T') => (text.get(..at)?, 2 << 30),
+        (at, 's') => (text.get(..at)?, 1),
+        _ => (text, 2),
+    };
+    let n = number(digits).filter(|n| *n > 0)?;
+    let sectors = n.checked_mul(sectors_each)?;
+    u64::try_from(sectors).ok().map(Sectors)
+}
+
+/// Smallest `--size` and `--chunk`: 4 KiB.
+const SMALLEST: Sectors = Sectors(8);
+
+/// `--size` and `--array-size` have their own checks; this is the one for `--size`.
+#[must_use]
+pub fn member_size(text: &str) -> Option<Sectors> {
+    size(text).filter(|s| *s >= SMALLEST)
+}
+
+/// `--chunk`: from 4 KiB to what fits an int in sectors.
+#[must_use]
+pub fn chunk(text: &str) -> Option<Sectors> {
+    member_size(text).filter(|s| i32::try_from(s.0).is_ok())
+}
+
+/// `--bitmap-chunk`: a power of two of bytes, in KiB with suffix, at most what fits in 31 bits of sectors.
+#[must_use]
+pub fn bitmap_chunk(text: &str) -> Option<Sectors> {
+    let sectors = size(text)?;
+    let bytes = sectors.0.checked_mul(SECTOR_BYTES)?;
+    (bytes >= 1024 && bytes.is_power_of_two() && i32::try_from(sectors.0 - 1).is_ok()).then_some(sectors)
+}
+
+/// `--level` on the command line: names, or the plain digits of the redundant levels.
+#[must_use]
+pub fn level(text: &str) -> Option<Level> {
+    Level::parse(text)
+}
+
+/// `--metadata`. Zeros in front do not matter (`--detail` of old versions printed them).
+#[must_use]
+pub fn metadata(text: &str) -> Option<Metadata> {
+    Some(match text.trim_start_matches('0') {
+        "" | ".90" | ".9" | ".91" => Metadata::V090,
+        "1.0" | "1.00" => Metadata::V1_0,
+        "1.1" | "1.01" => Metadata::V1_1,
+        "1.2" | "1.02" => Metadata::V1_2,
+        "1" | "default" => Metadata::V1Default,
+        "ddf" => Metadata::Ddf,
+        "imsm" => Metadata::Imsm,
+        _ => return None,
+    })
+}
+
+/// `--consistency-policy`.
+#[must_use]
+pub fn policy(text: &str) -> Option<ConsistencyPolicy> {
+    Some(match text {
+        "resync" => ConsistencyPolicy::Resync,
+        "bitmap" => ConsistencyPolicy::Bitmap,
+        "journal" => ConsistencyPolicy::Journal,
+        "ppl" => ConsistencyPolicy::Ppl,
+        _ => return None,
+    })
+}
+
+/// The words of `--update`, in the order in which the reference lists them.
+pub const UPDATES: &[&str] = &[
+    "name",
+    "ppl",
+    "no-ppl",
+    "bitmap",
+    "no-bitmap",
+    "sparc2.2",
+    "super-minor",
+    "summaries",
+    "resync",
+    "uuid",
+    "homehost",
+    "home-cluster",
+    "nodes",
+    "devicesize",
+    "bbl",
+    "no-bbl",
+    "force-no-bbl",
+    "metadata",
+    "revert-reshape",
+    "layout-original",
+    "layout-alternate",
+    "layout-unspecified",
+    "byteorder",
+];
+
+/// Those of them that `--update-subarray` takes.
+pub const SUBARRAY_UPDATES: &[&str] = &["name", "ppl", "no-ppl", "bitmap", "no-bitmap"];
+/// Those of them that `--re-add` takes.
+pub const RE_ADD_UPDATES: &[&str] = &["devicesize", "bbl", "no-bbl", "force-no-bbl"];
+
+/// The list as the reference prints it: five words to a line, each line begun with a tab; without the last line end.
+#[must_use]
+pub fn update_list(words: &[&str]) -> String {
+    let mut out = String::from("\t");
+    for (i, word) in words.iter().enumerate() {
+        out.push_str(&format!("'{word}', "));
+        if (i + 1) % 5 == 0 {
+            out.push_str("\n\t");
+        }
+    }
+    if words.len() % 5 != 0 {
+        out.push('\n');
+    }
+    out
+}
