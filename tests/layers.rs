@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up. `cli::request` is what was asked for, plain data that `plan` and `cmd` read.
 const LAYERS: [&[&str]; 5] = [
-    &["blockio", "units", "level", "layout", "uuid", "error", "time", "cli::request"],
+    &["blockio", "units", "level", "layout", "uuid", "error", "time", "cli::request", "cli::mode"],
     &["superblock", "bitmap"],
     &["plan", "host", "sysfs", "kernel", "device", "output"],
     &["cli", "cmd", "monitor"],
@@ -34,12 +34,17 @@ const PURE: [&str; 14] = [
 ];
 
 /// What only the shell around the pure modules does: files, processes, environment, clock, randomness, printing.
-const IMPURE: [&str; 13] = [
+const IMPURE: [&str; 18] = [
     "std::fs",
     "std::env",
     "std::process",
     "std::net",
-    "std::os::",
+    "std::os::fd",
+    "std::os::linux",
+    "std::os::unix::fs",
+    "std::os::unix::io",
+    "std::os::unix::net",
+    "std::os::unix::process",
     "SystemTime::now",
     "Instant::now",
     "libc::",
