@@ -1,2 +1,5 @@
-//! TODO
+//! Pure decisions: what a request means for these devices, as data that can be shown before it is done.
 #![forbid(unsafe_code)]
+#![deny(clippy::cast_possible_truncation)]
+
+pub mod step;

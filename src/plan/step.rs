@@ -1,0 +1,228 @@
+//! A plan: the writes, ioctls and sysfs stores of a command, in order, as data.
+//!
+//! `cmd::apply` executes a plan; `--plan` prints it. Nothing else writes, so what is printed is what would be done.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::uuid::Uuid;
+
+/// One member as ADD_NEW_DISK is told of it (`mdu_disk_info_t`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// Descriptor number.
+    pub number: i32,
+    /// Major number of the device.
+    pub major: i32,
+    /// Minor number of the device.
+    pub minor: i32,
+    /// Slot, or -1 for a spare.
+    pub raid_disk: i32,
+    /// Bits of `kernel::md::disk`.
+    pub state: i32,
+}
+
+/// One thing that is done. `what` is a short reason for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write these bytes at this byte offset.
+    Write {
+        /// The device or image file.
+        device: PathBuf,
+        /// Byte offset.
+        offset: u64,
+        /// What is written.
+        bytes: Vec<u8>,
+        /// Why.
+        what: String,
+    },
+    /// Make the device's writes durable.
+    Sync {
+        /// The device or image file.
+        device: PathBuf,
+    },
+    /// Make the array's node: `md_mod/parameters/new_array`, `/dev`, the map file.
+    NewArray {
+        /// Kernel name, `md0`.
+        devname: String,
+        /// As shown to the user, `/dev/md0` or `/dev/md/NAME`.
+        path: PathBuf,
+        /// Metadata word of the map file, `1.2`.
+        metadata: String,
+        /// The array's uuid, for the map file.
+        uuid: Uuid,
+    },
+    /// Store `value` in the attribute `md/NAME` of the array.
+    Sysfs {
+        /// Kernel name of the array, `md0`.
+        devname: String,
+        /// Below `md/`, e.g. `bitmap_type`.
+        attr: String,
+        /// The value as written.
+        value: String,
+        /// Read the attribute back and fail where it does not hold (or, for lists, select) this word.
+        verify: Option<String>,
+    },
+    /// SET_ARRAY_INFO with these metadata versions (assembly: nothing else is read from it).
+    SetArrayInfo {
+        /// Kernel name of the array.
+        devname: String,
+        /// Major and minor metadata version.
+        version: (i32, i32),
+        /// Everything else, where the kernel reads it (an array without metadata).
+        spec: Option<Box<ArraySpec>>,
+    },
+    /// ADD_NEW_DISK.
+    AddDisk {
+        /// Kernel name of the array.
+        devname: String,
+        /// The member.
+        device: PathBuf,
+        /// What the kernel is told of it.
+        spec: DiskSpec,
+    },
+    /// RUN_ARRAY.
+    RunArray {
+        /// Kernel name of the array.
+        devname: String,
+    },
+    /// The kernel will do this by itself during the step before: shown, not executed.
+    Kernel {
+        /// What it does.
+        what: String,
+    },
+    /// STOP_ARRAY.
+    StopArray {
+        /// Kernel name of the array.
+        devname: String,
+    },
+    /// RESTART_ARRAY_RW.
+    RestartReadWrite {
+        /// Kernel name of the array.
+        devname: String,
+    },
+    /// STOP_ARRAY_RO.
+    SetReadOnly {
+        /// Kernel name of the array.
+        devname: String,
+    },
+    /// Tell udev that the array changed: `change` to the block device's `uevent`.
+    Uevent {
+        /// Kernel name of the array.
+        devname: String,
+    },
+    /// Remove the array's nodes, links and map entry.
+    Forget {
+        /// Kernel name of the array.
+        devname: String,
+    },
+}
+
+/// The part of `mdu_array_info_t` that SET_ARRAY_INFO reads for an array without superblocks yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ArraySpec {
+    pub level: i32,
+    /// KiB, or -1 where it does not fit.
+    pub size: i32,
+    pub raid_disks: i32,
+    pub md_minor: i32,
+    pub not_persistent: bool,
+    pub state: i32,
+    pub layout: i32,
+    /// Bytes.
+    pub chunk_size: i32,
+}
+
+/// Steps in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is done, first to last.
+    pub steps: Vec<Step>,
+}
+
+impl Step {
+    /// One line for a person.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self {
+            Step::Write { device, offset, bytes, what } => {
+                format!("write  {} bytes {}..{}: {what}", device.display(), offset, offset + bytes.len() as u64)
+            }
+            Step::Sync { device } => format!("sync   {}", device.display()),
+            Step::NewArray { devname, path, .. } => format!("node   {devname} as {}", path.display()),
+            Step::Sysfs { devname, attr, value, .. } => format!("sysfs  {devname}/md/{attr} = {value}"),
+            Step::SetArrayInfo { devname, version, .. } => {
+                format!("ioctl  {devname} SET_ARRAY_INFO metadata {}.{}", version.0, version.1)
+            }
+            Step::AddDisk { devname, device, spec } => format!(
+                "ioctl  {devname} ADD_NEW_DISK {} ({}:{}) number {} slot {} state {:#x}",
+                device.display(),
+                spec.major,
+                spec.minor,
+                spec.number,
+                spec.raid_disk,
+                spec.state
+            ),
+            Step::RunArray { devname } => format!("ioctl  {devname} RUN_ARRAY"),
+            Step::Kernel { what } => format!("kernel {what}"),
+            Step::StopArray { devname } => format!("ioctl  {devname} STOP_ARRAY"),
+            Step::RestartReadWrite { devname } => format!("ioctl  {devname} RESTART_ARRAY_RW"),
+            Step::SetReadOnly { devname } => format!("ioctl  {devname} STOP_ARRAY_RO"),
+            Step::Uevent { devname } => format!("sysfs  {devname}/uevent = change"),
+            Step::Forget { devname } => format!("node   {devname}: remove its names"),
+        }
+    }
+
+    /// The same as data.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let ioctl = |name: &str, devname: &str| json!({"step": "ioctl", "ioctl": name, "array": devname});
+        match self {
+            Step::Write { device, offset, bytes, what } => json!({
+                "step": "write", "device": device.to_string_lossy(), "offset_bytes": offset,
+                "length_bytes": bytes.len(), "what": what,
+            }),
+            Step::Sync { device } => json!({"step": "sync", "device": device.to_string_lossy()}),
+            Step::NewArray { devname, path, .. } => {
+                json!({"step": "node", "array": devname, "path": path.to_string_lossy()})
+            }
+            Step::Sysfs { devname, attr, value, .. } => {
+                json!({"step": "sysfs", "array": devname, "attribute": format!("md/{attr}"), "value": value})
+            }
+            Step::SetArrayInfo { devname, version, .. } => json!({
+                "step": "ioctl", "ioctl": "SET_ARRAY_INFO", "array": devname,
+                "metadata": format!("{}.{}", version.0, version.1),
+            }),
+            Step::AddDisk { devname, device, spec } => json!({
+                "step": "ioctl", "ioctl": "ADD_NEW_DISK", "array": devname, "device": device.to_string_lossy(),
+                "major": spec.major, "minor": spec.minor, "number": spec.number, "slot": spec.raid_disk,
+                "state": spec.state,
+            }),
+            Step::RunArray { devname } => ioctl("RUN_ARRAY", devname),
+            Step::Kernel { what } => json!({"step": "kernel", "what": what}),
+            Step::StopArray { devname } => ioctl("STOP_ARRAY", devname),
+            Step::RestartReadWrite { devname } => ioctl("RESTART_ARRAY_RW", devname),
+            Step::SetReadOnly { devname } => ioctl("STOP_ARRAY_RO", devname),
+            Step::Uevent { devname } => {
+                json!({"step": "sysfs", "array": devname, "attribute": "uevent", "value": "change"})
+            }
+            Step::Forget { devname } => json!({"step": "forget", "array": devname}),
+        }
+    }
+}
+
+impl Plan {
+    /// The text of `--plan`: one line a step.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.steps.iter().map(|s| s.line() + "\n").collect()
+    }
+
+    /// The document of `--plan --json`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!([{"schema": "mdadm-rs/plan/1", "steps": self.steps.iter().map(Step::json).collect::<Vec<_>>()}])
+    }
+}
