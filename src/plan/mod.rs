@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod place;
 pub mod step;
