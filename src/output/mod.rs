@@ -1,2 +1,8 @@
-//! TODO
+//! View structs and their renderings: exact text, `--brief`, `--export`, `--json`.
+//!
+//! Pure: a view goes in, a string comes out; `cmd` prints it.
 #![forbid(unsafe_code)]
+#![deny(clippy::cast_possible_truncation)]
+
+pub mod escape;
+pub mod human;
