@@ -1,1 +1,63 @@
-//! TODO
+//! The machine around the arrays: device nodes and names, the map file, /proc/mdstat, udev, who holds a device.
+
+pub mod devmap;
+pub mod holders;
+pub mod map;
+pub mod mdstat;
+pub mod names;
+pub mod node;
+pub mod udev;
+
+use std::path::PathBuf;
+
+use crate::sysfs::Sysfs;
+
+/// Where the machine keeps its things; tests give other roots.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// `/sys`
+    pub sysfs: Sysfs,
+    /// `/dev`
+    pub dev: PathBuf,
+    /// `/run/mdadm`
+    pub run: PathBuf,
+    /// `/run/udev`: there while udev runs.
+    pub udev: PathBuf,
+    /// `/proc`
+    pub proc: PathBuf,
+    /// `MDADM_NO_UDEV=1` is set: make nodes and links ourselves, whether udev runs or not.
+    pub no_udev: bool,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Host {
+            sysfs: Sysfs::default(),
+            dev: "/dev".into(),
+            run: "/run/mdadm".into(),
+            udev: "/run/udev".into(),
+            proc: "/proc".into(),
+            no_udev: std::env::var("MDADM_NO_UDEV").is_ok_and(|v| v == "1"),
+        }
+    }
+}
+
+impl Host {
+    /// The arrays in /proc/mdstat, in its order; none where it cannot be read (no md in the kernel).
+    #[must_use]
+    pub fn mdstat(&self) -> mdstat::MdStat {
+        mdstat::parse(&std::fs::read_to_string(self.proc.join("mdstat")).unwrap_or_default())
+    }
+
+    /// The map file.
+    #[must_use]
+    pub fn map(&self) -> map::MapDir {
+        map::MapDir::at(&self.run)
+    }
+
+    /// The name of this host, as in the `homehost` of new arrays.
+    #[must_use]
+    pub fn hostname(&self) -> String {
+        nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,238 @@
+//! Opening arrays: those that exist by any of their names, and new ones that the kernel is asked to make.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use super::Host;
+use super::devmap::{block_dev, dev_of};
+use super::map::MapEntry;
+use super::names::{self, TypedName};
+use super::udev::UdevBlock;
+use crate::error::Refusal;
+use crate::kernel::md;
+use crate::sysfs::ArrayDir;
+
+/// How long to wait for udev's nodes and links.
+const UDEV_WAIT: Duration = Duration::from_secs(5);
+
+/// An array's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrayName {
+    /// Kernel name: `md127`.
+    pub devname: String,
+    /// As shown to the user: `/dev/md/foo`.
+    pub path: PathBuf,
+    /// Device number.
+    pub dev: (u32, u32),
+}
+
+/// An open array.
+#[derive(Debug)]
+pub struct OpenArray {
+    /// Its identity.
+    pub name: ArrayName,
+    /// For ioctls.
+    pub file: File,
+    /// Its attributes.
+    pub sysfs: ArrayDir,
+}
+
+/// Why an array could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The path could not be opened.
+    Open(io::Error),
+    /// It is no md device.
+    NotMd,
+}
+
+impl Host {
+    /// Opens an existing array (or a partition of one) by a path, or by its kernel name without a path.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_array(&self, typed: &Path) -> Result<OpenArray, OpenError> {
+        let path = match typed.to_str() {
+            Some(word) if !word.contains('/') && names::is_kernel_name(word) => self.dev.join(word),
+            _ => typed.to_owned(),
+        };
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(OpenError::Open)?;
+        self.opened(file, typed)
+    }
+
+    /// Tells whether an open file is an array, and which.
+    ///
+    /// # Errors
+    /// [`OpenError::NotMd`] where it is none.
+    pub fn opened(&self, file: File, shown: &Path) -> Result<OpenArray, OpenError> {
+        let meta = file.metadata().map_err(OpenError::Open)?;
+        let dev = dev_of(&meta);
+        let devname = self.sysfs.disk_name(dev).ok_or(OpenError::NotMd)?;
+        let sysfs = self.sysfs.array(&devname);
+        if md::raid_version(&file).is_err() || !sysfs.exists() {
+            return Err(OpenError::NotMd);
+        }
+        Ok(OpenArray { name: ArrayName { devname, path: shown.to_owned(), dev }, file, sysfs })
+    }
+
+    /// Has the kernel make an empty array of this name or number, and opens it for writing, alone.
+    ///
+    /// The map file must be locked, or two commands may take the same free number: `map` are its entries.
+    /// udev leaves the array alone until [`NewArray::block`] is dropped.
+    ///
+    /// # Errors
+    /// A refusal: the name or number is in use, or the kernel cannot make the array.
+    pub fn create_array_node(&self, typed: &TypedName, map: &[MapEntry]) -> Result<NewArray, Refusal> {
+        let shown = typed.path.display();
+        self.refuse_taken_path(typed, map)?;
+        let number = match typed.number.or_else(|| names::free_number(self, map)) {
+            Some(n) => n,
+            None => return Err(Refusal::new(format!("no free number for {shown}: all up to 511 are in use"))),
+        };
+        let devname = format!("md{number}");
+        let block = self
+            .block_udev(&devname)
+            .map_err(|e| Refusal::new(format!("cannot keep udev away from {devname}: {e}")))?;
+        let made = self.new_array(&devname);
+        let name = ArrayName { devname, path: typed.path.clone(), dev: (9, number) };
+        let file = self
+            .open_number(&name)
+            .map_err(|e| Refusal::new(format!("failed to create {shown}: {}{}", reason(&e), made_hint(&made))))?;
+        let sysfs = self.sysfs.array(&name.devname);
+        if md::get_array_info(&file).is_ok() || !sysfs.members().is_empty() {
+            return Err(Refusal::new(format!("{shown} is already in use.")));
+        }
+        Ok(NewArray { array: OpenArray { name, file, sysfs }, block })
+    }
+
+    /// A path of that name that leads to a running array, or to something else.
+    fn refuse_taken_path(&self, typed: &TypedName, map: &[MapEntry]) -> Result<(), Refusal> {
+        let shown = typed.path.display();
+        let running = |devname: &str| self.sysfs.array(devname).exists();
+        if typed.number.is_none() && map.iter().any(|e| e.path.as_deref() == Some(&typed.path) && running(&e.devname)) {
+            return Err(Refusal::new(format!("Array name {shown} is in use already.")));
+        }
+        let Ok(meta) = typed.path.symlink_metadata() else { return Ok(()) };
+        match block_dev(&typed.path) {
+            Some((9, n)) if Some(n) == typed.number => Ok(()),
+            Some((9, n)) if running(&format!("md{n}")) => {
+                Err(Refusal::new(format!("Array name {shown} is in use already.")))
+            }
+            None if meta.is_symlink() => Ok(()),
+            _ => Err(Refusal::new(format!("device {shown} exists but is not an md array."))),
+        }
+    }
+
+    /// `echo md5 > /sys/module/md_mod/parameters/new_array`. The old asynchronous removal of stopped arrays is switched off
+    /// first, as the reference does (6.18 and later), so that a name can be used again at once.
+    fn new_array(&self, devname: &str) -> Result<(), String> {
+        let _ = self.sysfs.set_parameter("md_mod", "legacy_async_del_gendisk", "N");
+        if self.sysfs.array(devname).exists() {
+            return Ok(());
+        }
+        self.sysfs.set_parameter("md_mod", "new_array", devname).map_err(|e| e.to_string())
+    }
+
+    /// Opens a device by number, whatever `/dev` has; this makes it where the kernel creates on open.
+    fn open_number(&self, name: &ArrayName) -> io::Result<File> {
+        let tmp = self.dev.join(format!(".tmp.md.{}:{}:{}", std::process::id(), name.dev.0, name.dev.1));
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        mknod(&tmp, SFlag::S_IFBLK, mode, makedev(name.dev.0.into(), name.dev.1.into()))?;
+        let flags = libc::O_EXCL | libc::O_DIRECT | libc::O_CLOEXEC;
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&tmp);
+        fs::remove_file(&tmp)?;
+        opened
+    }
+
+    /// Makes the node and the link of an array where udev does not; where it does, see [`Host::wait_for_path`].
+    ///
+    /// # Errors
+    /// What making them reports; a path that leads elsewhere is left alone, and said to be in the way.
+    pub fn make_path(&self, name: &ArrayName) -> io::Result<()> {
+        if self.udev_runs() {
+            return Ok(());
+        }
+        let node = self.dev.join(&name.devname);
+        if block_dev(&node) != Some(name.dev) {
+            let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IWGRP;
+            mknod(&node, SFlag::S_IFBLK, mode, makedev(name.dev.0.into(), name.dev.1.into()))?;
+        }
+        if name.path == node || block_dev(&name.path) == Some(name.dev) {
+            return Ok(());
+        }
+        if let Some(dir) = name.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        match name.path.symlink_metadata() {
+            Ok(meta) if meta.is_symlink() => fs::remove_file(&name.path)?,
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        symlink(&node, &name.path)
+    }
+
+    /// Takes away the link that [`Host::make_path`] made, and a node that the kernel left, once the array is stopped.
+    pub fn remove_path(&self, name: &ArrayName, map: &[MapEntry]) {
+        if self.udev_runs() {
+            return;
+        }
+        let node = self.dev.join(&name.devname);
+        let known = map.iter().filter(|e| e.devname == name.devname).filter_map(|e| e.path.clone());
+        for path in known.chain([name.path.clone()]) {
+            let ours = fs::read_link(&path).is_ok_and(|target| target == node);
+            if path.starts_with(&self.dev) && ours {
+                let _ = fs::remove_file(path);
+            }
+        }
+        if !self.sysfs.array(&name.devname).exists() && block_dev(&node) == Some(name.dev) {
+            let _ = fs::remove_file(node);
+        }
+    }
+
+    /// Waits until a path leads to the device, as udev makes it so; `false` where it does not within five seconds.
+    #[must_use]
+    pub fn wait_for_path(&self, name: &ArrayName) -> bool {
+        wait_until(|| block_dev(&name.path) == Some(name.dev))
+    }
+
+    /// Waits until the path of a stopped array is gone.
+    #[must_use]
+    pub fn wait_for_removal(&self, name: &ArrayName) -> bool {
+        wait_until(|| !self.sysfs.array(&name.devname).exists() && block_dev(&name.path) != Some(name.dev))
+    }
+}
+
+/// A new array, empty.
+#[derive(Debug)]
+pub struct NewArray {
+    /// The array.
+    pub array: OpenArray,
+    /// Drop it when the array is complete, before the `change` uevent.
+    pub block: UdevBlock,
+}
+
+fn wait_until(done: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + UDEV_WAIT;
+    let mut pause = Duration::from_millis(1);
+    while !done() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+    true
+}
+
+fn reason(e: &io::Error) -> String {
+    e.raw_os_error().map_or_else(|| e.to_string(), |n| nix::errno::Errno::from_raw(n).desc().to_owned())
+}
+
+fn made_hint(made: &Result<(), String>) -> String {
+    made.as_ref().err().map_or(String::new(), |e| format!(" ({e})"))
+}
