@@ -66,6 +66,9 @@ fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
     if needs_array && line.devices.is_empty() {
         return Err(CliError::new("an md device must be given in this mode"));
     }
+    if line.journal.is_some() && !line.level.is_some_and(Level::is_parity) {
+        return Err(CliError::new("--write-journal is only supported for RAID level 4/5/6."));
+    }
     if line.raid_devices == Some(1)
         && matches!(mode, Mode::Create | Mode::Build)
         && line.common.force == 0
@@ -75,9 +78,6 @@ fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
             "'1' is an unusual number of drives for an array, so it is probably\n     a mistake.  If you really mean it \
              you will need to specify --force before\n     setting the number of drives.",
         ));
-    }
-    if line.journal.is_some() && !line.level.is_some_and(Level::is_parity) {
-        return Err(CliError::new("--write-journal is only supported for RAID level 4/5/6."));
     }
     Ok(())
 }

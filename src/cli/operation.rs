@@ -14,8 +14,9 @@ impl Line {
     pub(super) fn operations(&mut self, id: Id, spelled: Spelled) -> Result<bool, CliError> {
         match (id, self.mode) {
             (Id::Examine, _) => {
-                if let Some((before, _)) = self.op.filter(|op| !matches!(op.0, Id::Examine | Id::Query)) {
-                    let letter = table::letter_of(before).map(|c| format!("-{c}"));
+                if let Some((before, typed)) = self.op.filter(|op| !matches!(op.0, Id::Examine | Id::Query)) {
+                    let has_letter = before != Id::Wait || matches!(typed, Spelled::Short(_));
+                    let letter = table::letter_of(before).filter(|_| has_letter).map(|c| format!("-{c}"));
                     return Err(cannot_examine(letter.as_deref().unwrap_or("previous option")));
                 }
                 self.op = Some((id, spelled));

@@ -192,7 +192,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Oneshot, "oneshot", Flag, F, Nothing).short('1', F),
     opt(Id::PidFile, "pid-file", Value, F, Nothing).short('i', F),
     opt(Id::Syslog, "syslog", Flag, F, Nothing).short('y', F),
-    opt(Id::NoSharing, "no-sharing", Flag, F, First(Mode::Monitor)),
+    opt(Id::NoSharing, "no-sharing", Flag, F, Always(Mode::Monitor)),
     opt(Id::BackupFile, "backup-file", Value, A.or(G), Nothing),
     opt(Id::InvalidBackup, "invalid-backup", Flag, A, Nothing),
     opt(Id::ArraySize, "array-size", Value, G, Nothing).short('Z', G),

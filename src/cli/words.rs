@@ -73,8 +73,12 @@ pub fn level(text: &str) -> Option<Level> {
 /// `--metadata`. Zeros in front do not matter (`--detail` of old versions printed them).
 #[must_use]
 pub fn metadata(text: &str) -> Option<Metadata> {
-    Some(match text.trim_start_matches('0') {
-        "" | ".90" | ".9" | ".91" => Metadata::V090,
+    let mut word = text;
+    while let Some(rest) = word.strip_prefix('0').filter(|r| r.starts_with(|c: char| c.is_ascii_digit())) {
+        word = rest;
+    }
+    Some(match word {
+        "0" | "0.90" | "0.9" | "0.91" => Metadata::V090,
         "1.0" | "1.00" => Metadata::V1_0,
         "1.1" | "1.01" => Metadata::V1_1,
         "1.2" | "1.02" => Metadata::V1_2,
@@ -142,5 +146,6 @@ pub fn update_list(words: &[&str]) -> String {
     if words.len() % 5 != 0 {
         out.push('\n');
     }
+    out.push('\r'); // the reference does
     out
 }
