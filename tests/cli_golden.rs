@@ -1,6 +1,8 @@
 //! The command line is read as the reference reads it: every prefix of every option, every option in every mode, and a
 //! list of single cases, against what the reference was recorded to answer (tests/golden/cli/record.sh).
 
+#![allow(clippy::unwrap_used)]
+
 use std::ffi::OsString;
 
 use mdadm::cli;
