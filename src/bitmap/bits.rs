@@ -18,9 +18,10 @@ pub fn bits_bytes(chunks: u64) -> u64 {
     chunks.div_ceil(8)
 }
 
-/// Bytes from one node's bitmap to the next (version 5).
+/// Bytes that a bitmap of this many bits takes, superblock included, in whole blocks of [`NODE_ALIGN`]: from one node's
+/// bitmap to the next in version 5, and from the bitmap to what the reference puts behind it.
 #[must_use]
-pub fn node_stride(chunks: u64) -> u64 {
+pub fn bitmap_bytes(chunks: u64) -> u64 {
     (bits_bytes(chunks) + SUPER_BYTES as u64).div_ceil(NODE_ALIGN).saturating_mul(NODE_ALIGN)
 }
 
@@ -85,7 +86,7 @@ pub fn each_node(
         let sb = BitmapSuper::read(dev, at)?;
         let chunks = sb.chunks()?;
         let dirty = count(dev, at, chunks)?;
-        let next = at.checked_add(node_stride(chunks));
+        let next = at.checked_add(bitmap_bytes(chunks));
         each(node, NodeBitmap { sb, start: at, chunks, dirty });
         at = next.unwrap_or(u64::MAX);
     }

@@ -214,17 +214,17 @@ pub fn bitmap_bytes(chunks: u64) -> u64 {
 }
 
 /// The room, in sectors, to reserve so that the kernel's choice is no coarser than `max_chunk_sectors` (which counts as
-/// the power of two below it): never under 4 KiB. It holds the states only as the kernel counts them; the bitmap itself
-/// takes [`bitmap_bytes`] and may end behind this room. `None` below 64 KiB per chunk, and where the room does not fit
-/// its field.
+/// the power of two below it): whole pages. It holds the states only as the kernel counts them; the bitmap itself takes
+/// [`bitmap_bytes`] and may end up to a page behind this room. `None` below 64 KiB per chunk, and where the room does not
+/// fit its field.
 #[must_use]
 pub fn room_for_chunk(sync_sectors: u64, max_chunk_sectors: u64) -> Option<u32> {
     let chunk = 1u64 << max_chunk_sectors.checked_ilog2()?;
     if chunk < MIN_CHUNK_SECTORS {
         return None;
     }
-    let room = sync_sectors.div_ceil(chunk).div_ceil(SECTOR_BYTES);
-    i32::try_from(room.max(u64::from(MIN_ROOM_SECTORS))).ok().map(i32::unsigned_abs)
+    let pages = sync_sectors.div_ceil(chunk).div_ceil(PAGE_BYTES).max(1);
+    i32::try_from(pages.checked_mul(PAGE_BYTES / SECTOR_BYTES)?).ok().map(i32::unsigned_abs)
 }
 
 /// How many state bytes a superblock says there are.
@@ -356,10 +356,12 @@ mod tests {
             sectors in 1u64..1 << 44, chunk in 128u64..1 << 24
         ) {
             if let Some(room) = room_for_chunk(sectors, chunk) {
-                prop_assert!(room >= MIN_ROOM_SECTORS);
+                prop_assert!(room >= MIN_ROOM_SECTORS && room % 8 == 0);
+                let behind = bitmap_bytes(kernel_chunk(sectors, room).chunks) / 512 - u64::from(room);
+                prop_assert!(behind <= 8);
                 prop_assert!(kernel_chunk(sectors, room).chunk_sectors <= chunk);
                 let coarser = room == MIN_ROOM_SECTORS
-                    || kernel_chunk(sectors, room - 1).chunk_sectors > (1 << chunk.ilog2());
+                    || kernel_chunk(sectors, room - 8).chunk_sectors > (1 << chunk.ilog2());
                 prop_assert!(coarser, "less room would do: {room}");
             }
         }

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod bitmap_place;
 pub mod place;
 pub mod step;

@@ -115,7 +115,7 @@ fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
         BitmapArea::None => (0, 0),
         BitmapArea::Internal { chunk_bytes } => {
             let chunks = (sync.0.saturating_mul(SECTOR_BYTES)).div_ceil(chunk_bytes.max(1));
-            (bits::bits_bytes(chunks).div_ceil(4096).saturating_mul(PAGE_SECTORS), 0)
+            (bits::bitmap_bytes(chunks) / SECTOR_BYTES, 0)
         }
         BitmapArea::Lockless { room } => (u64::from(room) + PAGE_SECTORS, room),
     }
