@@ -27,6 +27,9 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         return Err(line.with_notes(not_valid(Spelled::Long(opt.long), mode)));
     }
     check(&line, mode).map_err(|e| line.with_notes(e))?;
+    if let Some(later) = line.later.filter(|o| !JUDGED_BY_PLAN.contains(&o.id)) {
+        return Ok(not_yet(line, mode, format!("--{}", later.long)));
+    }
     match mode {
         Mode::Create => Ok(Request::Create(Box::new(create(line)))),
         Mode::Assemble => Ok(Request::Assemble(Box::new(assemble(line)))),
@@ -37,6 +40,9 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         }
     }
 }
+
+/// Options of create that are not in this version, and that `plan::create` refuses with the reason.
+const JUDGED_BY_PLAN: [Id; 4] = [Id::WriteJournal, Id::WriteZeroes, Id::WriteBehind, Id::LogicalBlockSize];
 
 fn not_yet(line: Line, mode: Mode, what: String) -> Request {
     Request::NotYet(NotYet { common: line.common, mode, what })
@@ -66,6 +72,10 @@ fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
     if needs_array && line.devices.is_empty() {
         return Err(CliError::new("an md device must be given in this mode"));
     }
+    if mode == Mode::Misc && line.devices.is_empty() && !needs_no_device(line) {
+        let examine = line.op.is_some_and(|op| op.0 == Id::Examine);
+        return Err(CliError::new(if examine { "No devices to examine" } else { "No devices given." }));
+    }
     if line.journal.is_some() && !line.level.is_some_and(Level::is_parity) {
         return Err(CliError::new("--write-journal is only supported for RAID level 4/5/6."));
     }
@@ -80,6 +90,15 @@ fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
         ));
     }
     Ok(())
+}
+
+/// Misc operations that find their devices, or look at none.
+fn needs_no_device(line: &Line) -> bool {
+    match line.op.map(|op| op.0) {
+        Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean) => line.common.scan,
+        Some(Id::DetailPlatform | Id::UdevRules) => true,
+        _ => false,
+    }
 }
 
 fn path(device: &Device) -> PathBuf {
@@ -165,12 +184,6 @@ fn misc_action(op: Option<Id>) -> Option<MiscAction> {
 
 fn misc(line: Line) -> Result<Request, CliError> {
     let last = line.op.map(|op| op.0);
-    let alone = line.common.scan && matches!(last, Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean))
-        || matches!(last, Some(Id::DetailPlatform | Id::UdevRules));
-    if line.devices.is_empty() && !alone {
-        let what = if last == Some(Id::Examine) { "No devices to examine" } else { "No devices given." };
-        return Err(line.with_notes(CliError::new(what)));
-    }
     let mut items = Vec::with_capacity(line.devices.len());
     for device in &line.devices {
         let Some(action) = misc_action(device.op) else {

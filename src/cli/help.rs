@@ -1,5 +1,6 @@
 //! `--version`, `--help`, `--help-options`.
 
+use super::commands;
 use super::error::CliError;
 use super::mode::Mode;
 use crate::error::Exit;
@@ -17,14 +18,40 @@ pub fn version() -> CliError {
     CliError { out: String::new(), text, exit: Exit::OK }
 }
 
-/// `--help`, of the mode where one was named.
+/// `--help`: of the mode where one was named, else of them all.
 #[must_use]
 pub fn of(mode: Option<Mode>) -> String {
-    format!("help {mode:?}\n")
+    match mode {
+        Some(mode) => commands::of(mode).render_help().to_string(),
+        None => general(),
+    }
+}
+
+fn general() -> String {
+    let mut out = String::from("mdadm makes, assembles, shows and changes Linux software RAID arrays (md).\n\n");
+    for (lead, mode) in ["Usage: ", "       ", "       ", "       "].iter().zip(commands::BUILT) {
+        out.push_str(&format!("{lead}{}\n           {}\n", commands::usage(mode).0, purpose(mode)));
+    }
+    out.push_str(
+        "       mdadm DEVICE\n           say in a line what the device has to do with md\n\n\
+         A word that does not begin with - is a device name; the first is often the array, the others its members.\n\
+         For the options of a mode: mdadm --create --help, and so on. For those of every mode: mdadm --help-options.\n\
+         The manual is mdadm(8), mdadm.conf(5), md-lockless(7).\n",
+    );
+    out
+}
+
+fn purpose(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Create => "make a new array",
+        Mode::Assemble => "put an array together again from its members",
+        Mode::Manage => "act on one array",
+        _ => "report on or act on each device named: --detail, --examine, --stop, ...",
+    }
 }
 
 /// `--help-options`.
 #[must_use]
 pub fn options() -> String {
-    String::new()
+    commands::everywhere().render_help().to_string()
 }

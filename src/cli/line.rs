@@ -80,6 +80,8 @@ pub struct Line {
     pub increment: Option<u32>,
     /// Options of ours: they may stand before the mode is known, and so are checked against it at the end.
     pub ours: Vec<&'static Opt>,
+    /// The first option that is not in this version yet.
+    pub later: Option<&'static Opt>,
 }
 
 impl Line {
@@ -114,6 +116,9 @@ impl Line {
                     let opt = self.gate(spelled, opt)?;
                     if opt.ours {
                         self.ours.push(opt);
+                    }
+                    if opt.later {
+                        self.later.get_or_insert(opt);
                     }
                     if opt.id == Id::Version {
                         return Err(super::help::version());

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod about;
 mod apply;
 mod build;
+pub mod commands;
 pub mod error;
 pub mod help;
 pub mod line;

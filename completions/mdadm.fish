@@ -1,0 +1,51 @@
+complete -c mdadm -l chunk -l rounding -d 'array chunk in KiB, or with K, M, G (default 512)' -r
+complete -c mdadm -s l -l level -d 'linear, 0, 1, 4, 5, 6, 10, or raidN, stripe, mirror' -r
+complete -c mdadm -s p -l layout -l parity -d 'layout within the level: raid5/6 by name, raid10 nN, fN, oN' -r
+complete -c mdadm -s n -l raid-devices -l raid-disks -d 'number of active members' -r
+complete -c mdadm -s x -l spare-devices -l spare-disks -d 'number of spare members' -r
+complete -c mdadm -s z -l size -d 'space to use of each member, in KiB or with K, M, G, T; or max' -r
+complete -c mdadm -s a -l auto -d 'obsolete; changes nothing' -r
+complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r
+complete -c mdadm -l bitmap -d 'none, internal or lockless' -r
+complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
+complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
+complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G' -r
+complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r
+complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
+complete -c mdadm -s m -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
+complete -c mdadm -s N -l name -d 'name of the new array, at most 32 bytes' -r
+complete -c mdadm -l config -d 'configuration file; also none, partitions' -r
+complete -c mdadm -s U -l update -d 'change the superblocks while assembling; ? lists the words' -r
+complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
+complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
+complete -c mdadm -l manage -d 'act on one array, named first'
+complete -c mdadm -l misc -d 'report on or act on each device named'
+complete -c mdadm -s A -l assemble -d 'put an array together again from its members'
+complete -c mdadm -s C -l create -d 'make a new array'
+complete -c mdadm -s D -l detail -d 'show a running array'
+complete -c mdadm -s E -l examine -d 'show the md superblock of a member'
+complete -c mdadm -l zero-superblock -d 'wipe the md superblock of a device'
+complete -c mdadm -s Q -l query -d 'say in a line what a device has to do with md'
+complete -c mdadm -s X -l examine-bitmap -d 'show the bitmap of a member, or of a bitmap file'
+complete -c mdadm -l offroot -d 'accepted for boot scripts; changes nothing'
+complete -c mdadm -s h -l help -d 'show this help; behind a mode, the help of the mode'
+complete -c mdadm -l help-options -d 'show the options that every mode takes'
+complete -c mdadm -s V -l version -d 'print the version, on stderr'
+complete -c mdadm -s v -l verbose -d 'say more; may be given twice'
+complete -c mdadm -s q -l quiet -d 'say only what is really important'
+complete -c mdadm -l assume-clean -d 'take the members as in sync; no resync'
+complete -c mdadm -s W -l write-mostly -d 'members that follow are read only when no other can be'
+complete -c mdadm -l failfast -d 'I/O to members that follow fails quickly'
+complete -c mdadm -s s -l scan -d 'find the devices or arrays'
+complete -c mdadm -s f -l force -d 'go on where that is dangerous'
+complete -c mdadm -s R -l run -d 'start a partly assembled array'
+complete -c mdadm -s S -l stop -d 'stop an array'
+complete -c mdadm -s o -l readonly -d 'make an array read-only'
+complete -c mdadm -s w -l readwrite -d 'make an array writable again'
+complete -c mdadm -l brief -d 'one line per array'
+complete -c mdadm -l no-devices -d 'leave member devices out of brief output'
+complete -c mdadm -s Y -l export -d 'print KEY=value lines'
+complete -c mdadm -s t -l test -d 'with --detail: exit status tells the state of the array'
+complete -c mdadm -l json -d 'print JSON'
+complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'
+complete -c mdadm -l offline -d 'members may be plain files; only metadata is written, no kernel is asked'

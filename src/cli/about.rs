@@ -1,0 +1,94 @@
+//! One line about every option that exists, for help and completions. The manual page says more.
+
+use super::mode::Mode;
+use super::table::Id;
+
+/// What the value is called, and what the option does.
+pub struct About {
+    /// Placeholder of the value; empty for flags.
+    pub value: &'static str,
+    /// One line.
+    pub text: &'static str,
+}
+
+/// Lines for all modes. Where a mode has its own meaning, [`IN_MODE`] has it.
+#[rustfmt::skip]
+const TEXTS: &[(Id, &str, &str)] = &[
+    (Id::Manage, "", "act on one array, named first"),
+    (Id::Misc, "", "report on or act on each device named"),
+    (Id::Assemble, "", "put an array together again from its members"),
+    (Id::Create, "", "make a new array"),
+    (Id::Detail, "", "show a running array"),
+    (Id::Examine, "", "show the md superblock of a member"),
+    (Id::ZeroSuperblock, "", "wipe the md superblock of a device"),
+    (Id::Query, "", "say in a line what a device has to do with md"),
+    (Id::ExamineBitmap, "", "show the bitmap of a member, or of a bitmap file"),
+    (Id::Offroot, "", "accepted for boot scripts; changes nothing"),
+    (Id::Help, "", "show this help; behind a mode, the help of the mode"),
+    (Id::HelpOptions, "", "show the options that every mode takes"),
+    (Id::Version, "", "print the version, on stderr"),
+    (Id::Verbose, "", "say more; may be given twice"),
+    (Id::Quiet, "", "say only what is really important"),
+    (Id::Chunk, "SIZE", "array chunk in KiB, or with K, M, G (default 512)"),
+    (Id::Level, "LEVEL", "linear, 0, 1, 4, 5, 6, 10, or raidN, stripe, mirror"),
+    (Id::Layout, "LAYOUT", "layout within the level: raid5/6 by name, raid10 nN, fN, oN"),
+    (Id::RaidDevices, "N", "number of active members"),
+    (Id::SpareDevices, "N", "number of spare members"),
+    (Id::Size, "SIZE", "space to use of each member, in KiB or with K, M, G, T; or max"),
+    (Id::Auto, "WORD", "obsolete; changes nothing"),
+    (Id::AssumeClean, "", "take the members as in sync; no resync"),
+    (Id::Metadata, "FORMAT", "1.2 (default), 1.1, 1.0 or 0.90"),
+    (Id::Bitmap, "KIND", "none, internal or lockless"),
+    (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this"),
+    (Id::WriteMostly, "", "members that follow are read only when no other can be"),
+    (Id::Failfast, "", "I/O to members that follow fails quickly"),
+    (Id::HomeHost, "NAME", "host that the array belongs to; any for no host"),
+    (Id::DataOffset, "SIZE", "where data begins on each member, in KiB or with K, M, G"),
+    (Id::ConsistencyPolicy, "POLICY", "resync or bitmap"),
+    (Id::Uuid, "UUID", "uuid of the new array"),
+    (Id::SuperMinor, "N", "only members with this preferred minor (0.90); dev: that of the array"),
+    (Id::Name, "NAME", "name of the new array, at most 32 bytes"),
+    (Id::Config, "FILE", "configuration file; also none, partitions"),
+    (Id::Scan, "", "find the devices or arrays"),
+    (Id::Force, "", "go on where that is dangerous"),
+    (Id::Update, "WORD", "change the superblocks while assembling; ? lists the words"),
+    (Id::Run, "", "start a partly assembled array"),
+    (Id::Stop, "", "stop an array"),
+    (Id::Readonly, "", "make an array read-only"),
+    (Id::Readwrite, "", "make an array writable again"),
+    (Id::Brief, "", "one line per array"),
+    (Id::NoDevices, "", "leave member devices out of brief output"),
+    (Id::Export, "", "print KEY=value lines"),
+    (Id::Test, "", "with --detail: exit status tells the state of the array"),
+    (Id::Prefer, "WORD", "prefer device names with this path component"),
+    (Id::Delay, "SECONDS", "how long until clean bits of the bitmap are written"),
+    (Id::Json, "", "print JSON"),
+    (Id::Plan, "", "show every step that would be taken; touch nothing"),
+    (Id::Offline, "", "members may be plain files; only metadata is written, no kernel is asked"),
+];
+
+/// Lines that differ in one mode.
+#[rustfmt::skip]
+const IN_MODE: &[(Mode, Id, &str, &str)] = &[
+    (Mode::Create, Id::Run, "", "do not ask, start the array"),
+    (Mode::Create, Id::Force, "", "take the geometry as given: one member, no spare made of a raid5's last"),
+    (Mode::Create, Id::Readonly, "", "start the array read-only"),
+    (Mode::Create, Id::Config, "FILE", "configuration file"),
+    (Mode::Assemble, Id::Run, "", "start the array even if members are missing"),
+    (Mode::Assemble, Id::Force, "", "take members that look out of date where the array cannot start without"),
+    (Mode::Assemble, Id::Readonly, "", "start the array read-only"),
+    (Mode::Assemble, Id::Uuid, "UUID", "only members of the array with this uuid"),
+    (Mode::Assemble, Id::Name, "NAME", "only members of the array with this name"),
+    (Mode::Assemble, Id::Bitmap, "KIND", "lockless: only if the array's bitmap is lockless"),
+    (Mode::Assemble, Id::Metadata, "FORMAT", "only members with this metadata"),
+    (Mode::Misc, Id::Metadata, "FORMAT", "look for this metadata only"),
+    (Mode::Misc, Id::Force, "", "zero also what is not recognised; stop harder"),
+];
+
+/// What there is to say of an option in a mode; `None` for options that do not exist yet.
+#[must_use]
+pub fn about(id: Id, mode: Option<Mode>) -> Option<About> {
+    let own = IN_MODE.iter().find(|t| Some(t.0) == mode && t.1 == id).map(|t| (t.2, t.3));
+    let (value, text) = own.or_else(|| TEXTS.iter().find(|t| t.0 == id).map(|t| (t.1, t.2)))?;
+    Some(About { value, text })
+}
