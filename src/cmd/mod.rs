@@ -1,5 +1,7 @@
 //! One file per verb. Writers gather facts, plan, apply; readers read, fill a view, render.
 
+pub mod apply;
+pub mod create;
 pub mod print;
 
 use crate::cli::CliError;
@@ -11,7 +13,7 @@ use crate::error::Exit;
 pub fn run(request: Request) -> Exit {
     match request {
         Request::Show(text) => show(&text),
-        Request::Create(r) => noted(&r.common, || not_built("--create")),
+        Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Assemble(r) => noted(&r.common, || not_built("--assemble")),
         Request::Misc(r) => noted(&r.common, || not_built("misc mode")),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),

@@ -3,5 +3,6 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod bitmap_place;
+pub mod create;
 pub mod place;
 pub mod step;

@@ -64,14 +64,12 @@ pub enum Step {
         /// Read the attribute back and fail where it does not hold (or, for lists, select) this word.
         verify: Option<String>,
     },
-    /// SET_ARRAY_INFO with these metadata versions (assembly: nothing else is read from it).
+    /// SET_ARRAY_INFO with these metadata versions and nothing else: the kernel reads the rest from the members.
     SetArrayInfo {
         /// Kernel name of the array.
         devname: String,
         /// Major and minor metadata version.
         version: (i32, i32),
-        /// Everything else, where the kernel reads it (an array without metadata).
-        spec: Option<Box<ArraySpec>>,
     },
     /// ADD_NEW_DISK.
     AddDisk {
@@ -119,22 +117,6 @@ pub enum Step {
     },
 }
 
-/// The part of `mdu_array_info_t` that SET_ARRAY_INFO reads for an array without superblocks yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct ArraySpec {
-    pub level: i32,
-    /// KiB, or -1 where it does not fit.
-    pub size: i32,
-    pub raid_disks: i32,
-    pub md_minor: i32,
-    pub not_persistent: bool,
-    pub state: i32,
-    pub layout: i32,
-    /// Bytes.
-    pub chunk_size: i32,
-}
-
 /// Steps in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -153,7 +135,7 @@ impl Step {
             Step::Sync { device } => format!("sync   {}", device.display()),
             Step::NewArray { devname, path, .. } => format!("node   {devname} as {}", path.display()),
             Step::Sysfs { devname, attr, value, .. } => format!("sysfs  {devname}/md/{attr} = {value}"),
-            Step::SetArrayInfo { devname, version, .. } => {
+            Step::SetArrayInfo { devname, version } => {
                 format!("ioctl  {devname} SET_ARRAY_INFO metadata {}.{}", version.0, version.1)
             }
             Step::AddDisk { devname, device, spec } => format!(
@@ -191,7 +173,7 @@ impl Step {
             Step::Sysfs { devname, attr, value, .. } => {
                 json!({"step": "sysfs", "array": devname, "attribute": format!("md/{attr}"), "value": value})
             }
-            Step::SetArrayInfo { devname, version, .. } => json!({
+            Step::SetArrayInfo { devname, version } => json!({
                 "step": "ioctl", "ioctl": "SET_ARRAY_INFO", "array": devname,
                 "metadata": format!("{}.{}", version.0, version.1),
             }),

@@ -1,0 +1,223 @@
+//! What the words of a create request mean, and which of them cannot go together.
+
+use super::NewBitmapKind;
+use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, DataOffset, Metadata};
+use crate::error::{Exit, Refusal};
+use crate::layout;
+use crate::level::Level;
+use crate::superblock::v1::{MAX_ROLES, Minor};
+use crate::units::Sectors;
+
+/// 512 KiB, the array chunk where none is given.
+const DEFAULT_CHUNK: Sectors = Sectors(1024);
+
+/// A request whose words make sense together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Design {
+    /// Minor metadata version.
+    pub minor: Minor,
+    /// Level.
+    pub level: Level,
+    /// Layout number.
+    pub layout: u32,
+    /// Array chunk; 0 where the level has none.
+    pub chunk: Sectors,
+    /// Slots.
+    pub raid_disks: u32,
+    /// The bitmap.
+    pub bitmap: NewBitmapKind,
+    /// Lines for `--verbose`.
+    pub notes: Vec<String>,
+}
+
+fn refuse<T>(line: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(line))
+}
+
+/// Whether the reference asks for a bitmap when none was named.
+#[must_use]
+pub fn asks_for_bitmap(req: &CreateRequest) -> bool {
+    let level = req.level.is_none_or(Level::is_redundant);
+    level
+        && req.bitmap.is_none()
+        && !req.common.run
+        && !req.common.plan
+        && req.write_journal.is_none()
+        && req.consistency_policy.is_none()
+}
+
+/// Judges the request. `wants_bitmap` is the answer to the question of [`asks_for_bitmap`].
+///
+/// # Errors
+/// A [`Refusal`] in the reference's words, where it has any.
+pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal> {
+    let Some(raid_disks) = req.raid_devices.filter(|n| *n > 0) else { return refuse("no raid-devices specified.") };
+    let Some(level) = req.level else { return refuse("a RAID level is needed to create an array.") };
+    let minor = minor(req)?;
+    devices(req, level, raid_disks)?;
+    let mut notes = Vec::new();
+    let layout = layout_number(req, level, raid_disks, &mut notes)?;
+    let chunk = chunk(req, level, &mut notes)?;
+    let bitmap = bitmap(req, level, wants_bitmap)?;
+    later(req)?;
+    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, notes })
+}
+
+fn minor(req: &CreateRequest) -> Result<Minor, Refusal> {
+    match req.common.metadata {
+        None | Some(Metadata::V1Default | Metadata::V1_2) => Ok(Minor::V2),
+        Some(Metadata::V1_1) => Ok(Minor::V1),
+        Some(Metadata::V1_0) => Ok(Minor::V0),
+        Some(Metadata::V090) => Err(Refusal::new("metadata 0.90 cannot be created by this version of mdadm-rs.")
+            .hint("Use --metadata=1.0: it has its superblock at the end of the device too.")),
+        Some(Metadata::Ddf) => refuse("creating arrays with ddf metadata is not supported by mdadm-rs."),
+        Some(Metadata::Imsm) => refuse("creating arrays with imsm metadata is not supported by mdadm-rs."),
+    }
+}
+
+fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Refusal> {
+    let number = level.raw();
+    let listed = req.members.len();
+    if matches!(level, Level::Multipath | Level::Faulty | Level::Container) {
+        return refuse(format!("level {} cannot be created by mdadm-rs: the kernel has no such personality.", level.name()));
+    }
+    if raid_disks < 4 && level == Level::Raid6 {
+        return refuse("at least 4 raid-devices needed for level 6");
+    }
+    if raid_disks > 256 && level == Level::Raid6 {
+        return refuse("no more than 256 raid-devices supported for level 6");
+    }
+    if raid_disks < 2 && number >= 4 {
+        return refuse(format!("at least 2 raid-devices needed for level {number}"));
+    }
+    if raid_disks.saturating_add(req.spare_devices) > MAX_ROLES {
+        return refuse(format!("a v1.x superblock holds at most {MAX_ROLES} devices, spares included."));
+    }
+    if !level.is_redundant() && req.spare_devices > 0 {
+        return refuse("This level does not support spare devices");
+    }
+    let wanted = usize::try_from(raid_disks + req.spare_devices).unwrap_or(usize::MAX);
+    if listed < wanted {
+        return refuse("You haven't given enough devices (real or missing) to create this array");
+    }
+    if listed > wanted {
+        return refuse(format!("You have listed more devices ({listed}) than are in the array({wanted})!"));
+    }
+    let missing = req.members.iter().filter(|m| m.path.is_none()).count();
+    if missing == listed {
+        return refuse("Subdevs can't be all missing");
+    }
+    if missing > 0 && !level.is_redundant() {
+        return refuse("This level does not support missing devices");
+    }
+    Ok(())
+}
+
+fn layout_number(req: &CreateRequest, level: Level, raid_disks: u32, notes: &mut Vec<String>) -> Result<u32, Refusal> {
+    let given = match &req.layout {
+        None => None,
+        Some(word) => match layout::parse(level, word) {
+            Some(n) => Some(n),
+            None => {
+                return Err(Refusal::new(format!("layout {word} not understood for {}.", level.name())).with_exit(Exit::USAGE));
+            }
+        },
+    };
+    let number = match (given, level) {
+        (Some(n), _) => n,
+        (None, Level::Raid5 | Level::Raid6) => 2,
+        (None, Level::Raid10) => 0x102,
+        // 'original': what the kernel wants to know of members of different sizes (Linux 5.4).
+        (None, Level::Raid0) => 1,
+        (None, _) => 0,
+    };
+    if given.is_none() && matches!(level, Level::Raid5 | Level::Raid6 | Level::Raid10) {
+        let name = layout::name(level, number).unwrap_or_default();
+        // The reference says it twice.
+        notes.extend([format!("layout defaults to {name}"), format!("layout defaults to {name}")]);
+    }
+    if level == Level::Raid10 {
+        let copies = (number & 0xff).saturating_mul((number >> 8) & 0xff);
+        if copies > raid_disks {
+            return refuse(format!("that layout requires at least {copies} devices"));
+        }
+    }
+    Ok(number)
+}
+
+fn chunk(req: &CreateRequest, level: Level, notes: &mut Vec<String>) -> Result<Sectors, Refusal> {
+    if !level.is_striped() {
+        return match req.chunk {
+            Some(chunk) if level == Level::Linear => Ok(chunk),
+            Some(_) => refuse("specifying chunk size is forbidden for this level"),
+            None => Ok(Sectors(0)),
+        };
+    }
+    let Some(chunk) = req.chunk.filter(|c| c.0 > 0) else {
+        notes.push("chunk size defaults to 512K".into());
+        return Ok(DEFAULT_CHUNK);
+    };
+    if level != Level::Raid0 && !chunk.0.is_power_of_two() {
+        return refuse(format!("chunk size of {}K is not a power of two, which {} needs.", chunk.kib(), level.name()));
+    }
+    if u32::try_from(chunk.0).is_err() {
+        return refuse("chunk size is too large");
+    }
+    Ok(chunk)
+}
+
+fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBitmapKind, Refusal> {
+    let chunk = req.bitmap_chunk;
+    let bytes = chunk.and_then(Sectors::bytes).map(|b| b.0);
+    let kind = match (&req.bitmap, req.consistency_policy) {
+        (Some(BitmapChoice::None), _) => NewBitmapKind::None,
+        (Some(BitmapChoice::Internal), _) => NewBitmapKind::Internal(bytes),
+        (Some(BitmapChoice::Lockless), _) => NewBitmapKind::Lockless(chunk.map(|c| c.0)),
+        (Some(BitmapChoice::Clustered), _) => return refuse("--bitmap=clustered is not in this version of mdadm-rs yet."),
+        (Some(BitmapChoice::File(_)), _) => {
+            return Err(Refusal::new("Custom write-intent bitmap file option is not supported.").with_exit(Exit::USAGE));
+        }
+        (None, Some(ConsistencyPolicy::Bitmap)) => NewBitmapKind::Internal(bytes),
+        (None, _) if wants_bitmap => NewBitmapKind::Internal(bytes),
+        (None, _) => NewBitmapKind::None,
+    };
+    if kind != NewBitmapKind::None && !level.is_redundant() {
+        return refuse(format!("bitmaps not meaningful with level {}", level.name()));
+    }
+    if let NewBitmapKind::Lockless(coarsest) = kind {
+        lockless(req, coarsest)?;
+    }
+    Ok(kind)
+}
+
+fn lockless(req: &CreateRequest, coarsest: Option<u64>) -> Result<(), Refusal> {
+    let with = |what: &str| refuse(format!("a lockless bitmap cannot be used with {what}: the kernel does not support it."));
+    if req.write_journal.is_some() || req.consistency_policy == Some(ConsistencyPolicy::Journal) {
+        return with("a journal (--write-journal)");
+    }
+    if req.consistency_policy == Some(ConsistencyPolicy::Ppl) {
+        return with("a partial parity log (--consistency-policy=ppl)");
+    }
+    if req.write_behind.is_some() {
+        return with("--write-behind");
+    }
+    if coarsest.is_some_and(|c| c < 128) {
+        return refuse("a lockless bitmap has chunks of at least 64K: --bitmap-chunk is below that.");
+    }
+    Ok(())
+}
+
+/// What the reference has and this version does not have yet: said before anything is touched.
+fn later(req: &CreateRequest) -> Result<(), Refusal> {
+    let yet = |what: &str| refuse(format!("{what} is not in this version of mdadm-rs yet; nothing was changed."));
+    match req {
+        r if r.write_journal.is_some() => yet("--write-journal"),
+        r if r.consistency_policy == Some(ConsistencyPolicy::Journal) => yet("--consistency-policy=journal"),
+        r if r.consistency_policy == Some(ConsistencyPolicy::Ppl) => yet("--consistency-policy=ppl"),
+        r if r.write_zeroes => yet("--write-zeroes"),
+        r if r.logical_block_size.is_some() => yet("--logical-block-size"),
+        r if r.write_behind.is_some() => yet("--write-behind"),
+        r if matches!(r.data_offset, Some(DataOffset::Variable)) => yet("--data-offset=variable"),
+        _ => Ok(()),
+    }
+}

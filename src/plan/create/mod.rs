@@ -1,0 +1,79 @@
+//! `--create`: from a request and the devices to the bytes and the steps.
+//!
+//! [`design`] judges the words alone, [`sizing`] the devices, [`slots`] who is active and who is a spare,
+//! [`steps`] makes the plan.
+
+pub mod design;
+pub mod sizing;
+pub mod slots;
+pub mod steps;
+
+use std::path::PathBuf;
+
+use crate::superblock::v1::Minor;
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+/// The bitmap of a new array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewBitmapKind {
+    /// None.
+    None,
+    /// One bit per chunk; the chunk in bytes, where it was given.
+    Internal(Option<u64>),
+    /// Lockless; the coarsest chunk wanted in sectors, where it was given.
+    Lockless(Option<u64>),
+}
+
+/// A device that was listed, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberFacts {
+    /// As typed.
+    pub path: PathBuf,
+    /// Major and minor number; (0, 0) for a file.
+    pub dev: (u32, u32),
+    /// Size in sectors.
+    pub size: Sectors,
+    /// Logical block size in bytes.
+    pub block: u32,
+    /// `--write-mostly`
+    pub write_mostly: bool,
+    /// `--failfast`
+    pub failfast: bool,
+    /// `--data-offset=variable`: its own, in sectors.
+    pub data_offset: Option<Sectors>,
+    /// The uuid it will have.
+    pub device_uuid: Uuid,
+    /// Byte offsets of older md superblocks that would be found beside the new one, and how many bytes to clear.
+    pub stale_supers: Vec<(u64, u32)>,
+    /// `queue/write_zeroes_unmap_max_bytes` is above 0.
+    pub zeroes_by_unmap: bool,
+}
+
+/// What the array is called and when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The array's uuid.
+    pub uuid: Uuid,
+    /// `host:name` or `name`, as it goes into the superblock.
+    pub set_name: Vec<u8>,
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+/// Where the array goes; `None` with `--offline`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Kernel name, `md0`.
+    pub devname: String,
+    /// As shown to the user.
+    pub path: PathBuf,
+    /// `--readonly`
+    pub readonly: bool,
+}
+
+/// The minor version as the map file and messages spell it.
+#[must_use]
+pub fn metadata_word(minor: Minor) -> String {
+    format!("1.{}", minor.number())
+}

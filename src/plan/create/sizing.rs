@@ -1,0 +1,203 @@
+//! How much of each device a new array uses, and where everything lies on it.
+
+use super::design::Design;
+use super::{MemberFacts, NewBitmapKind};
+use crate::bitmap::{internal_chunk, lockless};
+use crate::error::Refusal;
+use crate::level::Level;
+use crate::plan::place::{self, BitmapArea, NoPlace, Placement, Shape};
+use crate::units::{KiB, SECTOR_BYTES, Sectors};
+
+/// Sizes and places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizing {
+    /// Used sectors of each member, as in the superblock; 0 for levels whose members may differ.
+    pub size: Sectors,
+    /// What the bitmap covers, in sectors.
+    pub sync: Sectors,
+    /// Bytes per bitmap chunk: given, or what the kernel will choose; 0 without a bitmap.
+    pub bitmap_chunk_bytes: u64,
+    /// One per device, in their order.
+    pub places: Vec<Placement>,
+    /// The largest device is over 1% larger than what is used: the reference's line.
+    pub oversize: Option<String>,
+    /// `size set to`, for `--verbose`.
+    pub note: Option<String>,
+}
+
+/// Lines about single devices, and nothing was written.
+fn aborted(mut lines: Vec<String>) -> Refusal {
+    lines.push("create aborted".into());
+    Refusal { lines, exit: crate::error::Exit::FAIL }
+}
+
+/// The least device whose data decides the size, and the rest, judged.
+///
+/// # Errors
+/// A [`Refusal`] that names every device that does not fit, in the reference's words.
+pub fn sizing(design: &Design, given: Option<Sectors>, offset: Option<Sectors>, members: &[MemberFacts]) -> Result<Sizing, Refusal> {
+    let mut shape = Shape {
+        minor: design.minor,
+        level: design.level,
+        chunk: if design.level.is_striped() { design.chunk } else { Sectors(0) },
+        bitmap: match design.bitmap {
+            NewBitmapKind::None => BitmapArea::None,
+            NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
+            NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
+        },
+        data_offset: offset,
+    };
+    let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
+    let (mut data_offset, mut size) = common_size(design, &shape, given, first, members)?;
+    let mut sync = sync_range(design, size);
+    let chunk_bytes = match design.bitmap {
+        NewBitmapKind::None => 0,
+        NewBitmapKind::Internal(chunk) => {
+            let room = internal_room(&shape, first.size, data_offset);
+            let bytes = internal_chunk::choose(sync.0, room, chunk)
+                .ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?;
+            shape.bitmap = BitmapArea::Internal { chunk_bytes: bytes };
+            bytes
+        }
+        NewBitmapKind::Lockless(coarsest) => {
+            // The room decides the chunk, the data offset may follow the room, and the sync range the data offset.
+            for _ in 0..4 {
+                shape.bitmap = BitmapArea::Lockless { room: lockless_room(sync, coarsest)? };
+                (data_offset, size) = common_size(design, &shape, given, first, members)?;
+                sync = sync_range(design, size);
+            }
+            0
+        }
+    };
+    let places = places(&shape, data_offset, sync, members)?;
+    let bitmap_chunk_bytes = match (design.bitmap, places.first()) {
+        (NewBitmapKind::Lockless(coarsest), Some(p)) => {
+            let chosen = lockless::kernel_chunk(sync.0, p.bitmap_reserved).chunk_sectors;
+            if coarsest.is_some_and(|c| chosen > c) {
+                return Err(Refusal::new(format!(
+                    "--bitmap-chunk={}K needs more room than there is: the kernel would choose {}K.",
+                    coarsest.unwrap_or(0) / 2,
+                    chosen / 2
+                )));
+            }
+            chosen * SECTOR_BYTES
+        }
+        _ => chunk_bytes,
+    };
+    let note = (design.level.is_redundant() && given.is_none()).then(|| format!("size set to {}K", size.kib()));
+    let oversize = oversize(design, &shape, size, data_offset, members);
+    let size = if design.level.is_redundant() { size } else { Sectors(0) };
+    Ok(Sizing { size, sync, bitmap_chunk_bytes, places, oversize, note })
+}
+
+/// What a bitmap covers: a member's sectors, or the array's on raid10 (kernel `resync_max_sectors`).
+#[must_use]
+pub fn sync_range(design: &Design, size: Sectors) -> Sectors {
+    if design.level != Level::Raid10 {
+        return size;
+    }
+    let near = u64::from(design.layout & 0xff).max(1);
+    let far = u64::from((design.layout >> 8) & 0xff).max(1);
+    let offset = design.layout & (1 << 16) != 0;
+    let chunk = design.chunk.0.max(1);
+    // raid10.c, raid10_size: whole chunks, shared among the far copies, times the members, over the near copies.
+    let chunks = size.0 / chunk / if offset { 1 } else { far };
+    let total = chunks * u64::from(design.raid_disks) / near / if offset { far } else { 1 };
+    Sectors(total * chunk)
+}
+
+fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
+    let Some(coarsest) = coarsest else { return Ok(lockless::DEFAULT_ROOM_SECTORS) };
+    let room = lockless::room_for_chunk(sync.0, coarsest).ok_or_else(|| {
+        Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2))
+    })?;
+    Ok(room.next_multiple_of(8))
+}
+
+/// Sectors from the superblock that an internal bitmap may take.
+fn internal_room(shape: &Shape, device: Sectors, data_offset: Sectors) -> u64 {
+    place::internal_room(shape, device, data_offset)
+}
+
+/// The data offset and the common size: the least device rounded down, or what was given.
+fn common_size(
+    design: &Design,
+    shape: &Shape,
+    given: Option<Sectors>,
+    first: &MemberFacts,
+    members: &[MemberFacts],
+) -> Result<(Sectors, Sectors), Refusal> {
+    let data_offset = place::data_offset(shape, first.size);
+    let mut bad = Vec::new();
+    let mut least: Option<Sectors> = None;
+    for member in members {
+        let path = member.path.display();
+        let space = match place::available(shape, member.size, data_offset) {
+            Ok(space) => place::usable(shape, space),
+            Err(_) => {
+                bad.push(format!("device {path} is too small ({}K) for required metadata!", member.size.kib()));
+                bad.push(format!("{path} is not suitable for this array."));
+                continue;
+            }
+        };
+        if space.0 == 0 {
+            bad.push(format!("no free space left on {path}"));
+        } else if let Some(size) = given.filter(|s| design.level.is_redundant() && *s > space) {
+            bad.push(format!("{path} is smaller than given size. {}K < {}K + metadata", space.kib(), size.kib()));
+        }
+        least = Some(least.map_or(space, |l| l.min(space)));
+    }
+    if !bad.is_empty() {
+        return Err(aborted(bad));
+    }
+    let size = match given {
+        Some(size) if design.level.is_redundant() => {
+            let step = if shape.chunk.0 == 0 { Sectors(2) } else { shape.chunk };
+            size.round_down(step)
+        }
+        _ => least.unwrap_or_default(),
+    };
+    if size.0 == 0 {
+        return Err(Refusal::new(format!("--size is less than one chunk ({}K).", KiB(shape.chunk.0 / 2))));
+    }
+    Ok((data_offset, size))
+}
+
+fn places(shape: &Shape, data_offset: Sectors, sync: Sectors, members: &[MemberFacts]) -> Result<Vec<Placement>, Refusal> {
+    let mut placed = Vec::new();
+    for member in members {
+        let path = member.path.display();
+        match place::place(shape, member.size, data_offset, sync) {
+            Ok(p) => placed.push(p),
+            Err(NoPlace::OffsetTooSmall(least)) => {
+                return Err(Refusal::new(format!(
+                    "--data-offset={}K leaves no room for the metadata on {path}: it ends at {}K.",
+                    data_offset.kib(),
+                    least.div_ceil(2)
+                )));
+            }
+            Err(NoPlace::TooSmall | NoPlace::NoSpace) => {
+                return Err(aborted(vec![format!("no free space left on {path}")]));
+            }
+        }
+    }
+    Ok(placed)
+}
+
+fn oversize(design: &Design, shape: &Shape, size: Sectors, data_offset: Sectors, members: &[MemberFacts]) -> Option<String> {
+    if !design.level.is_redundant() {
+        return None;
+    }
+    let space = |m: &MemberFacts| place::available(shape, m.size, data_offset).unwrap_or_default().kib().0;
+    let mut largest: Option<&MemberFacts> = None;
+    for m in members {
+        if largest.is_none_or(|l| space(m) > space(l)) {
+            largest = Some(m);
+        }
+    }
+    let largest = largest?;
+    let (max, size) = (space(largest), size.kib().0);
+    (max.saturating_sub(size).saturating_mul(100) > max).then(|| {
+        format!("largest drive ({}) exceeds size ({size}K) by more than 1%", largest.path.display())
+    })
+}

@@ -1,0 +1,258 @@
+//! The plan of a create: every write, ioctl and sysfs store.
+
+use super::design::Design;
+use super::sizing::Sizing;
+use super::slots::{Assigned, Slots};
+use super::{Identity, MemberFacts, NewBitmapKind, Node, metadata_word};
+use crate::bitmap::bits;
+use crate::bitmap::header::{BitmapSuper, NewBitmap};
+use crate::error::Refusal;
+use crate::plan::place::Placement;
+use crate::plan::step::{DiskSpec, Plan, Step};
+use crate::superblock::v1::{FIXED_BYTES, MAX_ROLES, Role, SuperV1, devflag, feature};
+use crate::units::SECTOR_BYTES;
+
+/// Seconds between two runs of the bitmap's daemon where none are given.
+const DEFAULT_DELAY: u32 = 5;
+/// Bytes that are written of a bitmap that the kernel will write itself.
+const BITMAP_BLOCK: usize = 4096;
+/// A bitmap's bits are written in pieces of at most this many bytes.
+const BITMAP_PIECE: u64 = 1 << 20;
+
+/// Everything the steps are made from.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The request's meaning.
+    pub design: &'a Design,
+    /// Sizes and places.
+    pub sizing: &'a Sizing,
+    /// Who gets which slot.
+    pub slots: &'a Slots,
+    /// The devices, in their order, without the missing ones.
+    pub members: &'a [MemberFacts],
+    /// Index in `members` by index in the list of devices.
+    pub by_index: &'a [Option<usize>],
+    /// Name, uuid and time.
+    pub identity: &'a Identity,
+    /// Where the array goes; `None` with `--offline`.
+    pub node: Option<&'a Node>,
+    /// `--assume-clean`
+    pub assume_clean: bool,
+    /// `--delay`, seconds
+    pub delay: Option<u32>,
+}
+
+impl Parts<'_> {
+    fn member(&self, a: &Assigned) -> Option<(&MemberFacts, &Placement)> {
+        let i = self.by_index.get(a.index).copied().flatten()?;
+        Some((self.members.get(i)?, self.sizing.places.get(i)?))
+    }
+}
+
+/// The superblock that all members share, without what is each one's own.
+fn common(parts: &Parts<'_>) -> SuperV1 {
+    let (design, id) = (parts.design, parts.identity);
+    let mut sb = SuperV1::empty();
+    let table = FIXED_BYTES + 2 * usize::try_from(parts.slots.numbers).unwrap_or(0);
+    let entries = (table.next_multiple_of(512) - FIXED_BYTES) / 2;
+    sb.set_max_dev(u32::try_from(entries).unwrap_or(MAX_ROLES).min(MAX_ROLES));
+    for n in 0..sb.max_dev() {
+        sb.put_role(n, Role::Spare);
+    }
+    for a in &parts.slots.assigned {
+        if let Some(slot) = a.slot.and_then(|s| u16::try_from(s).ok()) {
+            sb.put_role(a.number, Role::Slot(slot));
+        }
+    }
+    sb.put_set_uuid(id.uuid);
+    sb.put_set_name(&id.set_name);
+    sb.set_ctime_raw(id.time);
+    sb.set_utime_raw(id.time);
+    sb.set_level_raw(design.level.raw());
+    sb.set_layout(design.layout);
+    sb.set_size(parts.sizing.size.0);
+    sb.set_chunksize(u32::try_from(design.chunk.0).unwrap_or(0));
+    sb.set_raid_disks(design.raid_disks);
+    sb.set_resync_offset(if parts.slots.clean { u64::MAX } else { 0 });
+    let mut features = 0;
+    if design.bitmap != NewBitmapKind::None {
+        features |= feature::BITMAP_OFFSET;
+    }
+    if design.level == crate::level::Level::Raid0 {
+        features |= feature::RAID0_LAYOUT;
+    }
+    sb.set_feature_map(features);
+    sb
+}
+
+fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> SuperV1 {
+    let mut sb = sb.clone();
+    sb.set_dev_number(number);
+    sb.put_device_uuid(member.device_uuid);
+    sb.set_super_offset(place.super_offset.0);
+    sb.set_data_offset(place.data_offset.0);
+    sb.set_data_size(place.data_size.0);
+    sb.set_bitmap_offset(place.bitmap_offset);
+    sb.set_bblog_offset(place.log_offset);
+    sb.set_bblog_size(place.log_sectors);
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    sb.set_devflags(flag(member.write_mostly, devflag::WRITE_MOSTLY) | flag(member.failfast, devflag::FAILFAST));
+    sb.update_csum();
+    sb
+}
+
+/// The bitmap's bytes, from its superblock on. The bits are all set, as the reference writes them: nothing is known to
+/// be in sync. What follows a lockless superblock does not matter: the kernel writes the states at the first start.
+fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>, Refusal> {
+    let new = NewBitmap {
+        uuid: parts.identity.uuid,
+        sync_sectors: parts.sizing.sync.0,
+        chunk_bytes: parts.sizing.bitmap_chunk_bytes,
+        daemon_sleep: parts.delay.unwrap_or(DEFAULT_DELAY),
+        write_behind: 0,
+        sectors_reserved: place.bitmap_reserved,
+    };
+    let (sb, len) = match parts.design.bitmap {
+        NewBitmapKind::None => return Ok(None),
+        NewBitmapKind::Internal(_) => {
+            let chunks = (new.sync_sectors.saturating_mul(SECTOR_BYTES)).div_ceil(new.chunk_bytes.max(1));
+            let len = bits::bits_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
+            (BitmapSuper::internal(&new), usize::try_from(len).unwrap_or(BITMAP_BLOCK))
+        }
+        NewBitmapKind::Lockless(_) => (BitmapSuper::lockless(&new, parts.assume_clean), BITMAP_BLOCK),
+    };
+    let Some(sb) = sb else { return Err(Refusal::new("Given bitmap chunk size not supported.")) };
+    let mut bytes = sb.bytes().to_vec();
+    bytes.resize(len.next_multiple_of(BITMAP_BLOCK), 0xff);
+    Ok(Some(bytes))
+}
+
+/// The steps that write one member: older superblocks away, the bitmap, the superblock last, all made durable.
+fn write_member(parts: &Parts<'_>, shared: &SuperV1, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
+    let Some((member, place)) = parts.member(a) else { return Ok(()) };
+    let device = member.path.clone();
+    for (offset, len) in &member.stale_supers {
+        steps.push(Step::Write {
+            device: device.clone(),
+            offset: *offset,
+            bytes: vec![0; usize::try_from(*len).unwrap_or(0)],
+            what: "clear an older md superblock".into(),
+        });
+    }
+    let start = place.super_offset.0 * SECTOR_BYTES;
+    if let Some(bytes) = bitmap_bytes(parts, place)? {
+        let at = start.saturating_add_signed(i64::from(place.bitmap_offset) * 512);
+        let what = match parts.design.bitmap {
+            NewBitmapKind::Lockless(_) => "bitmap superblock version 6 (lockless)",
+            _ => "bitmap superblock version 4 and its bits, all set",
+        };
+        steps.push(Step::Write { device: device.clone(), offset: at, bytes, what: what.into() });
+    }
+    let sb = own(shared, a.number, member, place);
+    let what = match a.slot {
+        Some(slot) => format!("superblock, active in slot {slot}"),
+        None => "superblock, spare".into(),
+    };
+    steps.push(Step::Write {
+        device: device.clone(),
+        offset: start,
+        bytes: sb.write_bytes(member.block).to_vec(),
+        what,
+    });
+    steps.push(Step::Sync { device });
+    Ok(())
+}
+
+fn add_member(a: &Assigned, member: &MemberFacts, devname: &str) -> Step {
+    use crate::kernel::md::disk;
+    let mut state = if a.slot.is_some() { disk::ACTIVE | disk::SYNC } else { 0 };
+    if member.write_mostly {
+        state |= disk::WRITEMOSTLY;
+    }
+    if member.failfast {
+        state |= disk::FAILFAST;
+    }
+    let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    Step::AddDisk {
+        devname: devname.into(),
+        device: member.path.clone(),
+        spec: DiskSpec {
+            number: int(a.number),
+            major: int(member.dev.0),
+            minor: int(member.dev.1),
+            raid_disk: a.slot.map_or(-1, int),
+            state,
+        },
+    }
+}
+
+/// The whole plan.
+///
+/// # Errors
+/// A [`Refusal`] where the bitmap's chunk does not fit its field.
+pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
+    let shared = common(parts);
+    let mut steps = Vec::new();
+    let lockless = matches!(parts.design.bitmap, NewBitmapKind::Lockless(_));
+    if let Some(node) = parts.node {
+        let devname = node.devname.clone();
+        steps.push(Step::NewArray {
+            devname: devname.clone(),
+            path: node.path.clone(),
+            metadata: metadata_word(parts.design.minor),
+            uuid: parts.identity.uuid,
+        });
+        if lockless {
+            steps.push(Step::Sysfs {
+                devname: devname.clone(),
+                attr: "bitmap_type".into(),
+                value: "llbitmap".into(),
+                verify: Some("llbitmap".into()),
+            });
+        }
+        let minor = i32::try_from(parts.design.minor.number()).unwrap_or(2);
+        steps.push(Step::SetArrayInfo { devname, version: (1, minor) });
+    }
+    for a in &parts.slots.assigned {
+        write_member(parts, &shared, a, &mut steps)?;
+    }
+    if let Some(node) = parts.node {
+        for a in &parts.slots.assigned {
+            if let Some((member, _)) = parts.member(a) {
+                steps.push(add_member(a, member, &node.devname));
+            }
+        }
+        start(parts, node, &mut steps);
+    }
+    Ok(Plan { steps })
+}
+
+/// Whether the kernel will zero the whole data area of every member at the first start (docs/lockless.md).
+#[must_use]
+pub fn kernel_zeroes(design: &Design, members: &[MemberFacts], assume_clean: bool) -> bool {
+    matches!(design.bitmap, NewBitmapKind::Lockless(_))
+        && design.level.is_parity()
+        && !assume_clean
+        && members.iter().all(|m| m.zeroes_by_unmap)
+}
+
+fn start(parts: &Parts<'_>, node: &Node, steps: &mut Vec<Step>) {
+    let devname = node.devname.clone();
+    if node.readonly {
+        steps.push(Step::Sysfs {
+            devname: devname.clone(),
+            attr: "array_state".into(),
+            value: "readonly".into(),
+            verify: None,
+        });
+    } else {
+        steps.push(Step::RunArray { devname: devname.clone() });
+    }
+    if kernel_zeroes(parts.design, parts.members, parts.assume_clean) {
+        steps.push(Step::Kernel { what: "zeroes the data area of every member before the array starts".into() });
+    }
+    if !node.readonly {
+        steps.push(Step::RestartReadWrite { devname: devname.clone() });
+    }
+    steps.push(Step::Uevent { devname });
+}
