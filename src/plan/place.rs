@@ -162,17 +162,6 @@ pub fn available(shape: &Shape, device: Sectors, data_offset: Sectors) -> Result
     end.checked_sub(data_offset.0).map(Sectors).ok_or(NoPlace::TooSmall)
 }
 
-/// Sectors that an internal bitmap may take, superblock included, before it meets the log or the data.
-#[must_use]
-pub fn internal_room(shape: &Shape, device: Sectors, data_offset: Sectors) -> u64 {
-    let head = match shape.minor {
-        Minor::V0 => return spare_bitmap_sectors(device),
-        Minor::V1 => PAGE_SECTORS,
-        Minor::V2 => 2 * PAGE_SECTORS,
-    };
-    data_offset.0.saturating_sub(head + PAGE_SECTORS)
-}
-
 /// Rounds the data of a member down to what the level can use: whole chunks, or 64 KiB on a mirror.
 #[must_use]
 pub fn usable(shape: &Shape, available: Sectors) -> Sectors {

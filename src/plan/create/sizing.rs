@@ -2,9 +2,10 @@
 
 use super::design::Design;
 use super::{MemberFacts, NewBitmapKind};
-use crate::bitmap::{internal_chunk, lockless};
+use crate::bitmap::lockless;
 use crate::error::Refusal;
 use crate::level::Level;
+use crate::plan::bitmap_place;
 use crate::plan::place::{self, BitmapArea, NoPlace, Placement, Shape};
 use crate::units::{KiB, SECTOR_BYTES, Sectors};
 
@@ -53,8 +54,8 @@ pub fn sizing(design: &Design, given: Option<Sectors>, offset: Option<Sectors>, 
     let chunk_bytes = match design.bitmap {
         NewBitmapKind::None => 0,
         NewBitmapKind::Internal(chunk) => {
-            let room = internal_room(&shape, first.size, data_offset);
-            let bytes = internal_chunk::choose(sync.0, room, chunk)
+            let bytes = bitmap_place::internal_chunk(sync, size, chunk.unwrap_or(0))
+                .map(u64::from)
                 .ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?;
             shape.bitmap = BitmapArea::Internal { chunk_bytes: bytes };
             bytes
@@ -98,12 +99,9 @@ pub fn sync_range(design: &Design, size: Sectors) -> Sectors {
     }
     let near = u64::from(design.layout & 0xff).max(1);
     let far = u64::from((design.layout >> 8) & 0xff).max(1);
-    let offset = design.layout & (1 << 16) != 0;
     let chunk = design.chunk.0.max(1);
     // raid10.c, raid10_size: whole chunks, shared among the far copies, times the members, over the near copies.
-    let chunks = size.0 / chunk / if offset { 1 } else { far };
-    let total = chunks * u64::from(design.raid_disks) / near / if offset { far } else { 1 };
-    Sectors(total * chunk)
+    Sectors((size.0 / chunk / far).saturating_mul(u64::from(design.raid_disks)) / near * chunk)
 }
 
 fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
@@ -112,11 +110,6 @@ fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
         Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2))
     })?;
     Ok(room.next_multiple_of(8))
-}
-
-/// Sectors from the superblock that an internal bitmap may take.
-fn internal_room(shape: &Shape, device: Sectors, data_offset: Sectors) -> u64 {
-    place::internal_room(shape, device, data_offset)
 }
 
 /// The data offset and the common size: the least device rounded down, or what was given.

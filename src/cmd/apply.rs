@@ -1,0 +1,274 @@
+//! Executes a plan, step by step; on failure undoes what was done or says what was left.
+//!
+//! This is the only place that writes to members and drives the md ioctls of create, assemble, stop and zero-superblock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::blockio::{ReadAt, WriteAt};
+use crate::device::real::{Access, RealDevice};
+use crate::host::Host;
+use crate::host::map::{MapEntry, MapLock};
+use crate::host::names::TypedName;
+use crate::host::node::{ArrayName, OpenArray};
+use crate::host::udev::UdevBlock;
+use crate::kernel::md;
+use crate::plan::step::{DiskSpec, Plan, Step};
+use crate::sysfs::SysfsError;
+
+/// Why a plan stopped.
+#[derive(Debug)]
+pub struct ApplyError {
+    /// What was tried and what came back, in words.
+    pub line: String,
+    /// What was undone, and what could not be.
+    pub after: Vec<String>,
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+/// What undoes a step.
+enum Undo {
+    Restore { device: PathBuf, offset: u64, bytes: Vec<u8> },
+    Forget { devname: String },
+}
+
+/// The machine while a plan is executed.
+pub struct Session<'a> {
+    host: &'a Host,
+    devices: BTreeMap<PathBuf, RealDevice>,
+    /// The array that the plan is about.
+    pub array: Option<OpenArray>,
+    /// Held from before a free number was chosen until the array is in the map file.
+    pub lock: Option<MapLock>,
+    block: Option<UdevBlock>,
+    undo: Vec<Undo>,
+    /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
+    pub keep: bool,
+}
+
+/// An errno in words, for messages: `Device or resource busy`.
+#[must_use]
+pub fn reason(e: &io::Error) -> String {
+    e.raw_os_error().map_or_else(|| e.to_string(), |n| nix::errno::Errno::from_raw(n).desc().to_owned())
+}
+
+fn failed(what: impl fmt::Display, e: &io::Error) -> ApplyError {
+    ApplyError { line: format!("{what}: {}", reason(e)), after: Vec::new() }
+}
+
+fn sysfs_failed(devname: &str, e: &SysfsError) -> ApplyError {
+    ApplyError { line: format!("{devname}: {e}"), after: Vec::new() }
+}
+
+impl<'a> Session<'a> {
+    /// A session without open devices.
+    #[must_use]
+    pub fn new(host: &'a Host) -> Session<'a> {
+        Session { host, devices: BTreeMap::new(), array: None, lock: None, block: None, undo: Vec::new(), keep: false }
+    }
+
+    /// Hands over an open device; steps on its path use it.
+    pub fn give(&mut self, device: RealDevice) {
+        self.devices.insert(device.path().to_owned(), device);
+    }
+
+    /// Executes all steps.
+    ///
+    /// # Errors
+    /// The first step that failed; what had been written is put back first.
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+        for step in &plan.steps {
+            if let Err(mut e) = self.step(step) {
+                if !self.keep {
+                    e.after = self.roll_back();
+                }
+                return Err(e);
+            }
+        }
+        self.undo.clear();
+        Ok(())
+    }
+
+    fn device(&mut self, path: &Path) -> Result<&mut RealDevice, ApplyError> {
+        if !self.devices.contains_key(path) {
+            let device = RealDevice::open(path, Access::WriteExclusive)
+                .map_err(|e| failed(format_args!("cannot open {}", path.display()), &e))?;
+            self.give(device);
+        }
+        self.devices.get_mut(path).ok_or_else(|| ApplyError { line: "device vanished".into(), after: Vec::new() })
+    }
+
+    fn array(&self, devname: &str) -> Result<&OpenArray, ApplyError> {
+        self.array.as_ref().ok_or_else(|| ApplyError { line: format!("{devname} is not open"), after: Vec::new() })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), ApplyError> {
+        match step {
+            Step::Write { device, offset, bytes, what } => self.write(device, *offset, bytes, what),
+            Step::Sync { device } => {
+                self.device(device)?.sync().map_err(|e| failed(format_args!("cannot sync {}", device.display()), &e))
+            }
+            Step::NewArray { devname, path, metadata, uuid } => {
+                self.new_array(devname, path, MapEntry {
+                    devname: devname.clone(),
+                    metadata: metadata.clone(),
+                    uuid: *uuid,
+                    path: Some(path.clone()),
+                })
+            }
+            Step::Sysfs { devname, attr, value, verify } => self.sysfs(devname, attr, value, verify.as_deref()),
+            Step::SetArrayInfo { devname, version } => {
+                let info = md::ArrayInfo { major_version: version.0, minor_version: version.1, ..Default::default() };
+                md::set_array_info(&self.array(devname)?.file, &info)
+                    .map_err(|e| failed(format_args!("{devname}: SET_ARRAY_INFO failed"), &e))
+            }
+            Step::AddDisk { devname, device, spec } => self.add_disk(devname, device, spec),
+            Step::RunArray { devname } => {
+                // The array is in the map file now: others may take the lock.
+                self.lock = None;
+                md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
+            }
+            Step::Kernel { .. } => Ok(()),
+            Step::StopArray { devname } => md::stop_array(&self.array(devname)?.file)
+                .map_err(|e| failed(format_args!("failed to stop array {devname}"), &e)),
+            Step::RestartReadWrite { devname } => match md::restart_array_rw(&self.array(devname)?.file) {
+                // Not read-only: nothing to do.
+                Err(e) if e.raw_os_error() == Some(libc::EBUSY) => Ok(()),
+                other => other.map_err(|e| failed(format_args!("failed to set writable for {devname}"), &e)),
+            },
+            Step::SetReadOnly { devname } => md::stop_array_ro(&self.array(devname)?.file)
+                .map_err(|e| failed(format_args!("failed to set readonly for {devname}"), &e)),
+            Step::Uevent { devname } => self.uevent(devname),
+            Step::Forget { devname } => {
+                self.forget(devname);
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, path: &Path, offset: u64, bytes: &[u8], what: &str) -> Result<(), ApplyError> {
+        let device = self.device(path)?;
+        let before = device
+            .read_vec(offset, bytes.len())
+            .map_err(|e| failed(format_args!("cannot read {} at byte {offset}", path.display()), &e))?;
+        device
+            .write_at(offset, bytes)
+            .map_err(|e| failed(format_args!("cannot write to {} at byte {offset} ({what})", path.display()), &e))?;
+        self.undo.push(Undo::Restore { device: path.to_owned(), offset, bytes: before });
+        Ok(())
+    }
+
+    fn new_array(&mut self, devname: &str, path: &Path, entry: MapEntry) -> Result<(), ApplyError> {
+        let refused = |r: crate::error::Refusal| ApplyError { line: r.to_string(), after: Vec::new() };
+        let number = crate::host::names::number_of(devname);
+        let typed = TypedName { path: path.to_owned(), number, name: String::new() };
+        if self.lock.is_none() {
+            let dir = self.host.run.display();
+            self.lock = Some(self.host.map().lock().map_err(|e| failed(format_args!("cannot lock {dir}/map"), &e))?);
+        }
+        let map = self.lock.as_ref().map(MapLock::load).unwrap_or_default();
+        let made = self.host.create_array_node(&typed, &map).map_err(refused)?;
+        self.block = Some(made.block);
+        self.array = Some(made.array);
+        self.undo.push(Undo::Forget { devname: devname.to_owned() });
+        if let Some(lock) = &self.lock {
+            lock.put(entry).map_err(|e| failed("cannot write the map file", &e))?;
+        }
+        Ok(())
+    }
+
+    fn sysfs(&self, devname: &str, attr: &str, value: &str, verify: Option<&str>) -> Result<(), ApplyError> {
+        let dir = &self.array(devname)?.sysfs;
+        dir.store_text(attr, value).map_err(|e| sysfs_failed(devname, &e))?;
+        if let Some(word) = verify {
+            let text = dir.text(attr).map_err(|e| sysfs_failed(devname, &e))?.unwrap_or_default();
+            let chosen = text.split_whitespace().any(|w| w == format!("[{word}]")) || text.trim() == word;
+            if !chosen {
+                let line = format!("{devname}: the kernel took '{value}' for md/{attr} but shows '{}'", text.trim());
+                return Err(ApplyError { line, after: Vec::new() });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_disk(&mut self, devname: &str, path: &Path, spec: &DiskSpec) -> Result<(), ApplyError> {
+        // The kernel claims the device for itself: ours has to be closed.
+        self.devices.remove(path);
+        let info = md::DiskInfo {
+            number: spec.number,
+            major: spec.major,
+            minor: spec.minor,
+            raid_disk: spec.raid_disk,
+            state: spec.state,
+        };
+        md::add_new_disk(&self.array(devname)?.file, &info)
+            .map_err(|e| failed(format_args!("ADD_NEW_DISK for {} failed", path.display()), &e))
+    }
+
+    fn uevent(&mut self, devname: &str) -> Result<(), ApplyError> {
+        self.block = None;
+        let array = self.array(devname)?;
+        // The array runs: a missing link is told by the caller, and a lost event is no reason to take it down.
+        let _ = array.sysfs.uevent("change");
+        self.host
+            .make_path(&array.name)
+            .map_err(|e| failed(format_args!("{}: cannot make its node", array.name.path.display()), &e))
+    }
+
+    fn forget(&mut self, devname: &str) {
+        self.block = None;
+        let name = match self.array.take() {
+            Some(array) => array.name,
+            None => ArrayName { devname: devname.to_owned(), path: self.host.dev.join(devname), dev: (9, 0) },
+        };
+        let lock = match self.lock.take() {
+            Some(lock) => Some(lock),
+            None => self.host.map().lock().ok(),
+        };
+        let map = lock.as_ref().map(MapLock::load).unwrap_or_default();
+        self.host.remove_path(&name, &map);
+        if let Some(lock) = &lock {
+            let _ = lock.remove(devname);
+        }
+    }
+
+    /// Puts back what was written and takes the array down; gives a line for each part.
+    fn roll_back(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        let undo = std::mem::take(&mut self.undo);
+        if let Some(array) = &self.array {
+            let _ = md::stop_array(&array.file);
+        }
+        let (mut restored, mut left) = (Vec::new(), Vec::new());
+        for item in undo.into_iter().rev() {
+            match item {
+                Undo::Restore { device, offset, bytes } => {
+                    let put = self.device(&device).and_then(|d| {
+                        d.write_at(offset, &bytes).and_then(|()| d.sync()).map_err(|e| failed("cannot write", &e))
+                    });
+                    let name = device.display().to_string();
+                    let list = if put.is_ok() { &mut restored } else { &mut left };
+                    if !list.contains(&name) {
+                        list.push(name);
+                    }
+                }
+                Undo::Forget { devname } => self.forget(&devname),
+            }
+        }
+        if !restored.is_empty() {
+            restored.reverse();
+            said.push(format!("what had been written to {} was put back", restored.join(", ")));
+        }
+        if !left.is_empty() {
+            said.push(format!("could not put back what was written to {}", left.join(", ")));
+        }
+        said
+    }
+}
