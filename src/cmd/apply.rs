@@ -115,14 +115,16 @@ impl<'a> Session<'a> {
             Step::Sync { device } => {
                 self.device(device)?.sync().map_err(|e| failed(format_args!("cannot sync {}", device.display()), &e))
             }
-            Step::NewArray { devname, path, metadata, uuid } => {
-                self.new_array(devname, path, MapEntry {
+            Step::NewArray { devname, path, metadata, uuid } => self.new_array(
+                devname,
+                path,
+                MapEntry {
                     devname: devname.clone(),
                     metadata: metadata.clone(),
                     uuid: *uuid,
                     path: Some(path.clone()),
-                })
-            }
+                },
+            ),
             Step::Sysfs { devname, attr, value, verify } => self.sysfs(devname, attr, value, verify.as_deref()),
             Step::SetArrayInfo { devname, version } => {
                 let info = md::ArrayInfo { major_version: version.0, minor_version: version.1, ..Default::default() };

@@ -79,7 +79,10 @@ fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Ref
     let number = level.raw();
     let listed = req.members.len();
     if matches!(level, Level::Multipath | Level::Faulty | Level::Container) {
-        return refuse(format!("level {} cannot be created by mdadm-rs: the kernel has no such personality.", level.name()));
+        return refuse(format!(
+            "level {} cannot be created by mdadm-rs: the kernel has no such personality.",
+            level.name()
+        ));
     }
     if raid_disks < 4 && level == Level::Raid6 {
         return refuse("at least 4 raid-devices needed for level 6");
@@ -119,7 +122,9 @@ fn layout_number(req: &CreateRequest, level: Level, raid_disks: u32, notes: &mut
         Some(word) => match layout::parse(level, word) {
             Some(n) => Some(n),
             None => {
-                return Err(Refusal::new(format!("layout {word} not understood for {}.", level.name())).with_exit(Exit::USAGE));
+                return Err(
+                    Refusal::new(format!("layout {word} not understood for {}.", level.name())).with_exit(Exit::USAGE)
+                );
             }
         },
     };
@@ -173,7 +178,9 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         (Some(BitmapChoice::None), _) => NewBitmapKind::None,
         (Some(BitmapChoice::Internal), _) => NewBitmapKind::Internal(bytes),
         (Some(BitmapChoice::Lockless), _) => NewBitmapKind::Lockless(chunk.map(|c| c.0)),
-        (Some(BitmapChoice::Clustered), _) => return refuse("--bitmap=clustered is not in this version of mdadm-rs yet."),
+        (Some(BitmapChoice::Clustered), _) => {
+            return refuse("--bitmap=clustered is not in this version of mdadm-rs yet.");
+        }
         (Some(BitmapChoice::File(_)), _) => {
             return Err(Refusal::new("Custom write-intent bitmap file option is not supported.").with_exit(Exit::USAGE));
         }
@@ -191,7 +198,8 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
 }
 
 fn lockless(req: &CreateRequest, coarsest: Option<u64>) -> Result<(), Refusal> {
-    let with = |what: &str| refuse(format!("a lockless bitmap cannot be used with {what}: the kernel does not support it."));
+    let with =
+        |what: &str| refuse(format!("a lockless bitmap cannot be used with {what}: the kernel does not support it."));
     if req.write_journal.is_some() || req.consistency_policy == Some(ConsistencyPolicy::Journal) {
         return with("a journal (--write-journal)");
     }

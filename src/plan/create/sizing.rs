@@ -36,7 +36,12 @@ fn aborted(mut lines: Vec<String>) -> Refusal {
 ///
 /// # Errors
 /// A [`Refusal`] that names every device that does not fit, in the reference's words.
-pub fn sizing(design: &Design, given: Option<Sectors>, offset: Option<Sectors>, members: &[MemberFacts]) -> Result<Sizing, Refusal> {
+pub fn sizing(
+    design: &Design,
+    given: Option<Sectors>,
+    offset: Option<Sectors>,
+    members: &[MemberFacts],
+) -> Result<Sizing, Refusal> {
     let mut shape = Shape {
         minor: design.minor,
         level: design.level,
@@ -106,9 +111,8 @@ pub fn sync_range(design: &Design, size: Sectors) -> Sectors {
 
 fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
     let Some(coarsest) = coarsest else { return Ok(lockless::DEFAULT_ROOM_SECTORS) };
-    let room = lockless::room_for_chunk(sync.0, coarsest).ok_or_else(|| {
-        Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2))
-    })?;
+    let room = lockless::room_for_chunk(sync.0, coarsest)
+        .ok_or_else(|| Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2)))?;
     Ok(room.next_multiple_of(8))
 }
 
@@ -156,7 +160,12 @@ fn common_size(
     Ok((data_offset, size))
 }
 
-fn places(shape: &Shape, data_offset: Sectors, sync: Sectors, members: &[MemberFacts]) -> Result<Vec<Placement>, Refusal> {
+fn places(
+    shape: &Shape,
+    data_offset: Sectors,
+    sync: Sectors,
+    members: &[MemberFacts],
+) -> Result<Vec<Placement>, Refusal> {
     let mut placed = Vec::new();
     for member in members {
         let path = member.path.display();
@@ -177,7 +186,13 @@ fn places(shape: &Shape, data_offset: Sectors, sync: Sectors, members: &[MemberF
     Ok(placed)
 }
 
-fn oversize(design: &Design, shape: &Shape, size: Sectors, data_offset: Sectors, members: &[MemberFacts]) -> Option<String> {
+fn oversize(
+    design: &Design,
+    shape: &Shape,
+    size: Sectors,
+    data_offset: Sectors,
+    members: &[MemberFacts],
+) -> Option<String> {
     if !design.level.is_redundant() {
         return None;
     }
@@ -190,7 +205,6 @@ fn oversize(design: &Design, shape: &Shape, size: Sectors, data_offset: Sectors,
     }
     let largest = largest?;
     let (max, size) = (space(largest), size.kib().0);
-    (max.saturating_sub(size).saturating_mul(100) > max).then(|| {
-        format!("largest drive ({}) exceeds size ({size}K) by more than 1%", largest.path.display())
-    })
+    (max.saturating_sub(size).saturating_mul(100) > max)
+        .then(|| format!("largest drive ({}) exceeds size ({size}K) by more than 1%", largest.path.display()))
 }
