@@ -40,7 +40,7 @@ bench: build
 # The campaigns of `make test` with many seeds; what a run finds goes into docs/soak.md.
 soak:
 	tests/setup test
-	SOAK_SEEDS=$(SOAK_SEEDS) T=7200 cargo test --locked --test 'power_*' -- soak --nocapture
+	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test 'power_*' -- soak --nocapture
 
 install: build
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm

@@ -28,10 +28,10 @@ fn a_kernel_panic_fails_the_run_at_once() {
 fn a_power_cut_loses_what_was_not_synced_and_keeps_what_was() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let disks = [disk_file(dir.path(), "a", 16 * MIB)];
-    let mut guest = boot_self(&disks, "guest_writes_synced_and_unsynced_data");
+    let mut guest = boot_self(&disks, "guest_writes_synced_and_unsynced_data", &[]);
     guest.wait_for("written");
     guest.cut_power();
-    boot_self(&disks, "guest_finds_the_synced_data_only").finish().ok();
+    boot_self(&disks, "guest_finds_the_synced_data_only", &[]).finish().ok();
 }
 
 #[test]

@@ -24,11 +24,16 @@ pub fn disk_file(dir: &Path, name: &str, bytes: u64) -> PathBuf {
 /// A fault in the guest's kernel log fails it like any other (status 70), and its log goes to our stderr.
 #[track_caller]
 pub fn boot(disks: &[PathBuf], command: &[&str]) -> Guest {
+    boot_with(disks, command, &[])
+}
+
+fn boot_with(disks: &[PathBuf], command: &[&str], env: &[(&str, String)]) -> Guest {
     assert!(!super::in_guest(), "a guest cannot boot another");
     let disks: Vec<&str> = disks.iter().map(|d| d.to_str().unwrap()).collect();
     let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/run-guest"))
         .args(command)
         .env("DISKS", disks.join(" "))
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -37,11 +42,11 @@ pub fn boot(disks: &[PathBuf], command: &[&str]) -> Guest {
     Guest { child, stdout }
 }
 
-/// Boots a guest that runs the `#[ignore]`d test `name` of this same test program.
+/// Boots a guest that runs the `#[ignore]`d test `name` of this same test program, with variables `GUEST_*` for it in `env`.
 #[track_caller]
-pub fn boot_self(disks: &[PathBuf], name: &str) -> Guest {
+pub fn boot_self(disks: &[PathBuf], name: &str, env: &[(&str, String)]) -> Guest {
     let this = std::env::current_exe().unwrap();
-    boot(disks, &[this.to_str().unwrap(), "--exact", name, "--ignored", "--nocapture"])
+    boot_with(disks, &[this.to_str().unwrap(), "--exact", name, "--ignored", "--nocapture"], env)
 }
 
 impl Guest {

@@ -7,10 +7,12 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod guest;
+mod members;
 mod pattern;
 
 pub use guest::{Guest, boot, boot_self, disk_file};
-pub use pattern::{verify_pattern, write_pattern};
+pub use members::Members;
+pub use pattern::{holds_pattern, mix, verify_pattern, write_pattern};
 
 use std::fs;
 use std::io::Write;

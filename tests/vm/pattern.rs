@@ -51,13 +51,29 @@ fn in_pieces(offset: u64, len: u64, mut each: impl FnMut(u64, &mut [u8])) {
     }
 }
 
-/// One block: splitmix64, started from seed and offset.
+/// Whether the 4 KiB block at `offset` of `path` holds the pattern of `seed`.
+#[track_caller]
+pub fn holds_pattern(path: &str, offset: u64, seed: u64) -> bool {
+    verify_pattern(path, offset, BLOCK as u64, seed).is_empty()
+}
+
+/// A number that looks random, made from two: the same in every run.
+pub fn mix(seed: u64, n: u64) -> u64 {
+    splitmix(splitmix(seed) ^ n)
+}
+
+/// One block: numbers started from seed and offset.
 fn fill(block: &mut [u8], offset: u64, seed: u64) {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ offset;
-    for word in block.chunks_mut(8) {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+    let start = mix(seed, offset);
+    for (n, word) in block.chunks_mut(8).enumerate() {
+        word.copy_from_slice(&splitmix(start.wrapping_add(n as u64)).to_le_bytes());
     }
+}
+
+/// One step of splitmix64.
+fn splitmix(state: u64) -> u64 {
+    let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

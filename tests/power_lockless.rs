@@ -1,0 +1,168 @@
+//! An array with a lockless bitmap over power cuts: every acknowledged write is read back, and the redundancy holds over
+//! all chunks ever written. `SOAK_SEEDS` seeds of each level (1), the first being `SOAK_FIRST` (1).
+//!
+//! A seed decides everything but the exact moment of the power cuts: what the disks hold before, each write, and after
+//! which acknowledged write the power goes. The members hold random data at first, so that no parity is right by luck.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vm::{MIB, Members, boot_self, disk_file, holds_pattern, mix, verify_pattern, write_pattern};
+
+const BLOCK: u64 = 4096;
+const DISK: u64 = 72 * MIB;
+/// Number of the first write after the first power cut: no write of the first life gets as far.
+const SECOND_LIFE: u64 = 1_000_000;
+/// So many writes may have reached the disks after the last one that was seen acknowledged.
+const IN_FLIGHT: u64 = 300;
+
+#[test]
+#[ignore = "until --assemble is there"]
+fn soak_raid1_keeps_acknowledged_writes_over_power_cuts() {
+    campaign("--level=1 --raid-devices=2", 2);
+}
+
+#[test]
+#[ignore = "until --assemble is there"]
+fn soak_raid10_keeps_acknowledged_writes_over_power_cuts() {
+    campaign("--level=10 --raid-devices=4 --chunk=64", 4);
+}
+
+#[test]
+#[ignore = "until --assemble is there"]
+fn soak_raid5_keeps_acknowledged_writes_over_power_cuts() {
+    campaign("--level=5 --raid-devices=3 --chunk=64", 3);
+}
+
+#[test]
+#[ignore = "until --assemble is there"]
+fn soak_raid6_keeps_acknowledged_writes_over_power_cuts() {
+    campaign("--level=6 --raid-devices=4 --chunk=64", 4);
+}
+
+fn campaign(shape: &str, members: usize) {
+    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
+    for seed in number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS") {
+        println!("seed {seed}: {shape}: {}", one_seed(shape, members, seed));
+    }
+}
+
+/// Created, written to and cut off; assembled, written to while it resyncs and cut off; assembled, resynced and checked.
+fn one_seed(shape: &str, members: usize, seed: u64) -> String {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disks: Vec<PathBuf> = (0..members).map(|n| garbage_disk(dir.path(), n, mix(seed, 1000 + n as u64))).collect();
+    let nodes: Vec<String> = ('a'..).take(members).map(|letter| format!("/dev/ubd{letter}")).collect();
+    let acknowledged = (20 + mix(seed, 1) % 100, SECOND_LIFE + mix(seed, 2) % 60);
+    let env = [
+        ("GUEST_CREATE", format!("--create /dev/md0 --run {shape} --bitmap=lockless {}", nodes.join(" "))),
+        ("GUEST_ASSEMBLE", format!("--assemble /dev/md0 {}", nodes.join(" "))),
+        ("GUEST_SEED", seed.to_string()),
+        ("GUEST_ACKNOWLEDGED", format!("{} {}", acknowledged.0, acknowledged.1)),
+    ];
+    for (life, last) in [("guest_creates_and_writes", acknowledged.0), ("guest_assembles_and_writes", acknowledged.1)] {
+        let mut guest = boot_self(&disks, life, &env);
+        guest.wait_for(&format!("acknowledged {last}"));
+        std::thread::sleep(Duration::from_millis(mix(seed, last) % 30));
+        guest.cut_power();
+    }
+    let out = boot_self(&disks, "guest_assembles_resyncs_and_checks", &env).finish().ok();
+    let members = Members::open(&disks);
+    let wrong = members.wrong_chunks();
+    assert!(wrong.is_empty(), "seed {seed}, {shape}: the members disagree in the written chunks at {wrong:?}");
+    assert!(members.written_chunks() > 0, "seed {seed}, {shape}: no chunk is written");
+    let checked = out.stdout.lines().find(|line| line.ends_with("are right")).unwrap();
+    format!("{checked}; members agree on all {} written chunks", members.written_chunks())
+}
+
+fn garbage_disk(dir: &Path, n: usize, seed: u64) -> PathBuf {
+    let disk = disk_file(dir, &format!("disk{n}"), DISK);
+    write_pattern(disk.to_str().unwrap(), 0, DISK, seed);
+    disk
+}
+
+/// What and where write `n` of `seed` writes: offset, length in bytes, seed of its pattern.
+fn nth_write(seed: u64, n: u64, array_bytes: u64) -> (u64, u64, u64) {
+    let random = mix(seed, n);
+    let blocks = 1 + random % 48;
+    (random / 64 % (array_bytes / BLOCK - blocks) * BLOCK, blocks * BLOCK, random)
+}
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
+fn array_bytes() -> u64 {
+    vm::sh("blockdev --getsize64 /dev/md0").trim().parse().unwrap()
+}
+
+/// Runs mdadm: ours, or with GUEST_REFERENCE set the reference, to tell whose fault a failure is.
+fn mdadm(line: &str) {
+    if reference() {
+        vm::reference(line).ok()
+    } else {
+        vm::mdadm(line).ok()
+    };
+}
+
+fn reference() -> bool {
+    std::env::var_os("GUEST_REFERENCE").is_some()
+}
+
+/// Writes and acknowledges from write `first` on, until the power goes.
+fn write_on(first: u64) {
+    let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
+    for n in first.. {
+        let (offset, len, pattern) = nth_write(seed, n, size);
+        write_pattern("/dev/md0", offset, len, pattern);
+        println!("acknowledged {n}");
+    }
+}
+
+#[test]
+#[ignore = "runs in a guest, booted by the campaign"]
+fn guest_creates_and_writes() {
+    // of itself the reference starts raid5 and 6 with a spare to rebuild, and cannot assemble them after a power cut then
+    let force = if reference() { " --force" } else { "" };
+    mdadm(&(env("GUEST_CREATE") + force));
+    assert!(vm::attr("md0", "bitmap_type").contains("[llbitmap]"));
+    write_on(0);
+}
+
+#[test]
+#[ignore = "runs in a guest, booted by the campaign"]
+fn guest_assembles_and_writes() {
+    vm::sync_speed(2000, 2000);
+    mdadm(&env("GUEST_ASSEMBLE"));
+    assert_eq!(vm::attr("md0", "sync_action"), "resync", "nothing to resync after a power cut while writing");
+    write_on(SECOND_LIFE);
+}
+
+#[test]
+#[ignore = "runs in a guest, booted by the campaign"]
+fn guest_assembles_resyncs_and_checks() {
+    mdadm(&env("GUEST_ASSEMBLE"));
+    vm::wait_sync("md0");
+    let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
+    let acknowledged: Vec<u64> = env("GUEST_ACKNOWLEDGED").split(' ').map(|n| n.parse().unwrap()).collect();
+    let (first, second) = (acknowledged[0], acknowledged[1]);
+    let seen = |n: u64| n <= first || (SECOND_LIFE..=second).contains(&n);
+    let all: Vec<u64> = (0..=first + IN_FLIGHT).chain(SECOND_LIFE..=second + IN_FLIGHT).collect();
+    let mut blocks = 0;
+    for (at, n) in all.iter().enumerate().filter(|(_, n)| seen(**n)) {
+        let (offset, len, pattern) = nth_write(seed, *n, size);
+        blocks += len / BLOCK;
+        // what does not hold this write must hold a later one
+        for bad in verify_pattern("/dev/md0", offset, len, pattern) {
+            let later = all[at + 1..].iter().map(|n| nth_write(seed, *n, size));
+            let mut covering = later.filter(|(offset, len, _)| (*offset..offset + len).contains(&bad));
+            assert!(
+                covering.any(|(_, _, p)| holds_pattern("/dev/md0", bad, p)),
+                "seed {seed}: write {n} is lost at {bad}"
+            );
+        }
+    }
+    mdadm("--stop /dev/md0");
+    println!("{blocks} blocks of {} acknowledged writes are right", first + second - SECOND_LIFE + 2);
+}

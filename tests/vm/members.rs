@@ -1,0 +1,158 @@
+//! The members of a stopped array, read raw: does the redundancy hold over everything that was ever written?
+//!
+//! Written from the on-disk facts alone, so that it can judge the program under test: it shares no code with it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+const SECTOR: u64 = 512;
+/// Where a v1.2 superblock begins.
+const SUPER: u64 = 4096;
+
+/// What the check needs to know of an array with v1.2 metadata and a lockless bitmap.
+pub struct Members {
+    /// In the order of their roles.
+    files: Vec<File>,
+    level: i32,
+    chunk_bytes: u64,
+    component_bytes: u64,
+    data_bytes: u64,
+    bitmap_chunk_bytes: u64,
+    /// One state byte per bitmap chunk; 0 = unwritten.
+    states: Vec<u8>,
+}
+
+impl Members {
+    /// Opens the members of one array, all in sync, in any order.
+    #[track_caller]
+    pub fn open(paths: &[PathBuf]) -> Members {
+        let mut files: Vec<(u16, File)> = paths.iter().map(|p| File::open(p).unwrap()).map(|f| (role(&f), f)).collect();
+        files.sort_by_key(|(role, _)| *role);
+        assert!(files.iter().enumerate().all(|(n, (role, _))| n == usize::from(*role)), "roles are not 0 to n");
+        let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
+        let first = &files[0];
+        let bitmap = SUPER + u64::from(u32_at(first, SUPER + 96)) * SECTOR;
+        assert_eq!((u32_at(first, bitmap), u32_at(first, bitmap + 4)), (0x6d74_6962, 6), "no lockless bitmap");
+        let bitmap_chunk_bytes = u64::from(u32_at(first, bitmap + 52)) * SECTOR;
+        let chunks = u64_at(first, bitmap + 40).div_ceil(bitmap_chunk_bytes / SECTOR);
+        let mut states = vec![0; chunks as usize];
+        first.read_exact_at(&mut states, bitmap + 1024).unwrap();
+        Members {
+            level: u32_at(first, SUPER + 72) as i32,
+            chunk_bytes: u64::from(u32_at(first, SUPER + 88)) * SECTOR,
+            component_bytes: u64_at(first, SUPER + 80) * SECTOR,
+            data_bytes: u64_at(first, SUPER + 128) * SECTOR,
+            bitmap_chunk_bytes,
+            states,
+            files,
+        }
+    }
+
+    /// How many bitmap chunks are not unwritten.
+    pub fn written_chunks(&self) -> usize {
+        self.states.iter().filter(|&&state| state != 0).count()
+    }
+
+    /// Offsets of the written bitmap chunks in which the members disagree: copies differ, or parity is wrong.
+    pub fn wrong_chunks(&self) -> Vec<u64> {
+        let written = self.states.iter().enumerate().filter(|(_, state)| **state != 0);
+        let offsets = written.map(|(n, _)| n as u64 * self.bitmap_chunk_bytes);
+        offsets.filter(|&at| !self.agree(at)).collect()
+    }
+
+    fn agree(&self, at: u64) -> bool {
+        match self.level {
+            1 => {
+                let len = self.bitmap_chunk_bytes.min(self.component_bytes - at);
+                let copies = self.read_all(at, len);
+                copies.iter().all(|copy| *copy == copies[0])
+            }
+            10 => self.raid10_agrees(at),
+            5 | 4 => {
+                let len = self.bitmap_chunk_bytes.min(self.component_bytes - at);
+                xor(&self.read_all(at, len)).iter().all(|&byte| byte == 0)
+            }
+            6 => self.raid6_agrees(at),
+            other => panic!("level {other}"),
+        }
+    }
+
+    /// Layout near=2 on an even number of members: the bitmap chunk is one of the array.
+    fn raid10_agrees(&self, at: u64) -> bool {
+        let pairs = self.files.len() as u64 / 2;
+        (at / self.chunk_bytes..(at + self.bitmap_chunk_bytes).div_ceil(self.chunk_bytes)).all(|unit| {
+            let (row, pair) = (unit / pairs, (unit % pairs) as usize);
+            let offset = row * self.chunk_bytes;
+            if offset >= self.component_bytes {
+                return true;
+            }
+            let len = self.chunk_bytes.min(self.component_bytes - offset);
+            self.read(2 * pair, offset, len) == self.read(2 * pair + 1, offset, len)
+        })
+    }
+
+    /// Layout left-symmetric: P moves down from the last member, Q follows it, data follows Q.
+    fn raid6_agrees(&self, at: u64) -> bool {
+        let members = self.files.len() as u64;
+        let end = (at + self.bitmap_chunk_bytes).min(self.component_bytes);
+        let mut at = at;
+        while at < end {
+            let row = at / self.chunk_bytes;
+            let len = ((row + 1) * self.chunk_bytes).min(end) - at;
+            let blocks = self.read_all(at, len);
+            let p = members - 1 - row % members;
+            let data: Vec<&Vec<u8>> = (0..members - 2).map(|n| &blocks[((p + 2 + n) % members) as usize]).collect();
+            let q = &blocks[((p + 1) % members) as usize];
+            for byte in 0..len as usize {
+                let sum = data.iter().fold(0, |sum, d| sum ^ d[byte]);
+                let syndrome = data.iter().rev().fold(0, |sum, d| times_two(sum) ^ d[byte]);
+                if sum != blocks[p as usize][byte] || syndrome != q[byte] {
+                    return false;
+                }
+            }
+            at += len;
+        }
+        true
+    }
+
+    fn read(&self, member: usize, at: u64, len: u64) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        self.files[member].read_exact_at(&mut bytes, self.data_bytes + at).unwrap();
+        bytes
+    }
+
+    fn read_all(&self, at: u64, len: u64) -> Vec<Vec<u8>> {
+        (0..self.files.len()).map(|member| self.read(member, at, len)).collect()
+    }
+}
+
+/// In GF(2^8) with the polynomial 0x11d, as raid6 computes Q.
+fn times_two(byte: u8) -> u8 {
+    (byte << 1) ^ if byte & 0x80 == 0 { 0 } else { 0x1d }
+}
+
+fn xor(blocks: &[Vec<u8>]) -> Vec<u8> {
+    let mut sum = blocks[0].clone();
+    for block in &blocks[1..] {
+        sum.iter_mut().zip(block).for_each(|(sum, byte)| *sum ^= byte);
+    }
+    sum
+}
+
+fn role(file: &File) -> u16 {
+    let number = u64::from(u32_at(file, SUPER + 160));
+    (u32_at(file, SUPER + 256 + 2 * number) & 0xffff) as u16
+}
+
+fn u32_at(file: &File, at: u64) -> u32 {
+    let mut bytes = [0; 4];
+    file.read_exact_at(&mut bytes, at).unwrap();
+    u32::from_le_bytes(bytes)
+}
+
+fn u64_at(file: &File, at: u64) -> u64 {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, at).unwrap();
+    u64::from_le_bytes(bytes)
+}
