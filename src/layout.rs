@@ -128,14 +128,15 @@ pub fn name(level: Level, layout: u32) -> Option<String> {
     }
 }
 
-/// `near=2`, `far=2`, `offset=2`, and more than one of them joined by a comma.
+/// `near=2`, `far=2`, `offset=2`, both joined by a comma where neither number is 1, `NO REDUNDANCY` where both are.
 fn raid10_name(layout: u32) -> String {
     let near = layout & 0xff;
     let far = (layout >> 8) & 0xff;
     let word = if layout & RAID10_OFFSET == 0 { "far" } else { "offset" };
     match (near, far) {
-        (_, 0 | 1) => format!("near={near}"),
-        (0 | 1, _) => format!("{word}={far}"),
+        (1, 1) => "NO REDUNDANCY".to_owned(),
+        (_, 1) => format!("near={near}"),
+        (1, _) => format!("{word}={far}"),
         _ => format!("near={near}, {word}={far}"),
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod create;
+pub mod examine;
+pub mod misc;
 pub mod print;
 
 use crate::cli::CliError;
@@ -15,7 +17,7 @@ pub fn run(request: Request) -> Exit {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Assemble(r) => noted(&r.common, || not_built("--assemble")),
-        Request::Misc(r) => noted(&r.common, || not_built("misc mode")),
+        Request::Misc(r) => noted(&r.common, || misc::run(&r)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }
 }

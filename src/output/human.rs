@@ -45,7 +45,7 @@ fn units(bytes: u64) -> (u64, &'static str, u64, &'static str) {
 /// ` (23.98 MiB 25.15 MB)`, with the leading space; nothing below 5000 KiB.
 #[must_use]
 pub fn size(bytes: u64) -> String {
-    if bytes < SMALLEST {
+    if bytes < SMALLEST || bytes > i64::MAX as u64 {
         return String::new();
     }
     let (bin, bin_name, dec, dec_name) = units(bytes);

@@ -5,4 +5,5 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod escape;
+pub mod examine;
 pub mod human;
