@@ -233,10 +233,8 @@ impl Line {
     }
 
     fn write_behind(&mut self, value: &OsStr) -> Done {
-        /// What the manual page names as the default.
-        const DEFAULT: u32 = 256;
         let word = text(value);
-        let count = if word.is_empty() { Some(DEFAULT) } else { words::int_from(&word, 0).filter(|n| *n <= 16383) };
+        let count = words::int_from(&word, 0).filter(|n| *n <= 16383);
         self.write_behind = Some(count.ok_or_else(|| {
             let line = format!("Invalid value for maximum outstanding write-behind writes: {word}.");
             CliError::new(line + "\n\tMust be between 0 and 16383.")

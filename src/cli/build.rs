@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::check::check;
 use super::error::CliError;
 use super::help;
 use super::line::{Device, Line, not_valid};
@@ -9,7 +10,6 @@ use super::mode::Mode;
 use super::request::{AssembleRequest, CreateRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request};
 use super::table::Id;
 use super::token::Spelled;
-use crate::level::Level;
 
 /// Makes the request.
 ///
@@ -61,44 +61,6 @@ fn bare(line: Line) -> Result<Request, CliError> {
         bare: true,
         manage: false,
     })))
-}
-
-fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
-    let needs_array = match mode {
-        Mode::Create | Mode::Build | Mode::Grow | Mode::Manage => true,
-        Mode::Assemble => !line.common.scan,
-        _ => false,
-    };
-    if needs_array && line.devices.is_empty() {
-        return Err(CliError::new("an md device must be given in this mode"));
-    }
-    if mode == Mode::Misc && line.devices.is_empty() && !needs_no_device(line) {
-        let examine = line.op.is_some_and(|op| op.0 == Id::Examine);
-        return Err(CliError::new(if examine { "No devices to examine" } else { "No devices given." }));
-    }
-    if line.journal.is_some() && !line.level.is_some_and(Level::is_parity) {
-        return Err(CliError::new("--write-journal is only supported for RAID level 4/5/6."));
-    }
-    if line.raid_devices == Some(1)
-        && matches!(mode, Mode::Create | Mode::Build)
-        && line.common.force == 0
-        && line.level != Some(Level::Faulty)
-    {
-        return Err(CliError::new(
-            "'1' is an unusual number of drives for an array, so it is probably\n     a mistake.  If you really mean it \
-             you will need to specify --force before\n     setting the number of drives.",
-        ));
-    }
-    Ok(())
-}
-
-/// Misc operations that find their devices, or look at none.
-fn needs_no_device(line: &Line) -> bool {
-    match line.op.map(|op| op.0) {
-        Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean) => line.common.scan,
-        Some(Id::DetailPlatform | Id::UdevRules) => true,
-        _ => false,
-    }
 }
 
 fn path(device: &Device) -> PathBuf {

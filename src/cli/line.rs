@@ -13,6 +13,9 @@ use super::request::{BitmapChoice, Common, ConsistencyPolicy, DataOffset, SizeCh
 use super::table::{Id, Opt};
 use super::token::{Spelled, Token, Tokens};
 
+/// `--write-behind` without a number: the manual page's default.
+const WRITE_BEHIND: &str = "256";
+
 /// A device name, with what stood before it.
 #[derive(Debug, Clone)]
 pub struct Device {
@@ -123,7 +126,8 @@ impl Line {
                     if opt.id == Id::Version {
                         return Err(super::help::version());
                     }
-                    self.apply(opt.id, spelled, value.unwrap_or_default())?;
+                    let without = if opt.id == Id::WriteBehind { WRITE_BEHIND } else { "" };
+                    self.apply(opt.id, spelled, value.unwrap_or_else(|| without.into()))?;
                 }
             }
         }
@@ -140,6 +144,10 @@ impl Line {
         if self.mode == Some(Mode::Manage) && !self.devices.is_empty() && self.op.is_none() {
             let word = word.to_string_lossy();
             return Err(CliError::new(format!("Must give one of -a/-r/-f for subsequent devices at {word}")));
+        }
+        if self.mode == Some(Mode::Grow) && !self.devices.is_empty() && self.op.is_none() {
+            let word = word.to_string_lossy();
+            return Err(CliError::new(format!("Must give -a/--add for devices to add: {word}")));
         }
         let op = self.op.map(|op| op.0);
         self.devices.push(Device { word, op, write_mostly: self.write_mostly, failfast: self.failfast });

@@ -8,6 +8,7 @@
 pub mod about;
 mod apply;
 mod build;
+mod check;
 pub mod commands;
 pub mod error;
 pub mod help;

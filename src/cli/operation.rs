@@ -124,13 +124,13 @@ impl Line {
                 self.dump = Some(PathBuf::from(value));
             }
             Id::Action => {
-                self.misc_op(id, spelled)?;
                 if self.sync_action.is_some() {
                     return Err(CliError::new("Only one --action can be specified"));
                 }
                 if !["idle", "frozen", "check", "repair"].contains(&word.as_str()) {
                     return Err(CliError::new("action must be one of idle, frozen, check, repair"));
                 }
+                self.misc_op(id, spelled)?;
                 self.sync_action = Some(word);
             }
             _ => return Ok(false),

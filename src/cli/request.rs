@@ -118,6 +118,21 @@ pub enum ConsistencyPolicy {
     Auto,
 }
 
+impl ConsistencyPolicy {
+    /// The word of the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            ConsistencyPolicy::Resync => "resync",
+            ConsistencyPolicy::Bitmap => "bitmap",
+            ConsistencyPolicy::Journal => "journal",
+            ConsistencyPolicy::Ppl => "ppl",
+            ConsistencyPolicy::None => "none",
+            ConsistencyPolicy::Auto => "auto",
+        }
+    }
+}
+
 /// A device on the command line of create and build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberArg {
