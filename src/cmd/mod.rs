@@ -5,6 +5,7 @@ pub mod create;
 pub mod examine;
 pub mod misc;
 pub mod print;
+pub mod stop;
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};
