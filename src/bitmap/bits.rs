@@ -73,7 +73,7 @@ pub struct NodeBitmap {
 /// Reads the bitmaps of all nodes of a clustered one at byte `start`, with `sb` its first superblock, and hands each on.
 ///
 /// # Errors
-/// As [`count`]; [`BitmapError::NoMagic`] where a node has none. What was handed on before stands.
+/// As [`count`]; [`BitmapError::NodeMagic`] where a node has none. What was handed on before stands.
 pub fn each_node(
     dev: &dyn ReadAt,
     start: u64,
@@ -83,7 +83,10 @@ pub fn each_node(
     let nodes = if sb.version() == Kind::Clustered.version() { sb.nodes().max(1) } else { 1 };
     let mut at = start;
     for node in 0..nodes {
-        let sb = BitmapSuper::read(dev, at)?;
+        let sb = BitmapSuper::read(dev, at).map_err(|e| match e {
+            BitmapError::NoMagic { found } => BitmapError::NodeMagic { found },
+            e => e,
+        })?;
         let chunks = sb.chunks()?;
         let dirty = count(dev, at, chunks)?;
         let next = at.checked_add(bitmap_bytes(chunks));

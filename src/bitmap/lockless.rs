@@ -119,6 +119,12 @@ impl StateCounts {
         }
     }
 
+    /// Whether both count the same, whatever their last chunks are.
+    #[must_use]
+    pub fn same_counts(&self, other: &StateCounts) -> bool {
+        (self.by_state, self.invalid) == (other.by_state, other.invalid)
+    }
+
     /// All chunks, the invalid ones included.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -5,8 +5,10 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod bits;
+pub mod compare;
 pub mod header;
 pub mod lockless;
+pub mod ranges;
 pub mod summary;
 
 use thiserror::Error;
@@ -30,6 +32,12 @@ pub enum BitmapError {
     /// No bitmap superblock where one should be.
     #[error("no bitmap there: magic is {found:08x}, not {:08x}", header::MAGIC)]
     NoMagic {
+        /// The word found.
+        found: u32,
+    },
+    /// No bitmap superblock where that of a node of a cluster should be.
+    #[error("no bitmap of a node there: magic is {found:08x}, not {:08x}", header::MAGIC)]
+    NodeMagic {
         /// The word found.
         found: u32,
     },

@@ -3,7 +3,7 @@
 use super::header::{BitmapSuper, Kind};
 use super::{BitmapError, bits, lockless};
 use crate::blockio::ReadAt;
-use crate::superblock::v1::{SuperV1, feature};
+use crate::superblock::v1::{MAGIC, SuperV1, feature};
 use crate::units::SECTOR_BYTES;
 
 /// A member's bitmap, from its superblock alone; nothing but 256 bytes has been read.
@@ -49,6 +49,20 @@ pub fn start(dev: &dyn ReadAt, sb: &SuperV1) -> Result<Option<u64>, BitmapError>
         Ok(byte) if at + 256 <= i128::from(dev.size().0) => Ok(Some(byte)),
         _ => Err(BitmapError::OutsideDevice { start: at, end: at + 256, device: dev.size().0 }),
     }
+}
+
+/// The byte of a member with 0.90 metadata where its bitmap starts, 4 KiB behind its superblock (kernel
+/// `super_90_validate`, `default_offset`); `None` where there is no such superblock, in either byte order, or none of
+/// the room.
+#[must_use]
+pub fn start_v0(dev: &dyn ReadAt) -> Option<u64> {
+    const RESERVED: u64 = 64 << 10;
+    let at = (dev.size().0 / RESERVED).checked_sub(1)? * RESERVED;
+    let mut magic = [0u8; 8];
+    dev.read_at(at, &mut magic).ok()?;
+    let (head, major) = magic.split_at(4);
+    let known = head == MAGIC.to_le_bytes() || head == MAGIC.to_be_bytes();
+    (known && major == [0; 4]).then_some(at + 4096)
 }
 
 /// Reads the superblock of a member's bitmap; `None` where the member has no internal bitmap.

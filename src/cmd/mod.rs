@@ -3,9 +3,9 @@
 pub mod apply;
 pub mod create;
 pub mod examine;
+pub mod examine_bitmap;
 pub mod misc;
 pub mod print;
-pub mod stop;
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};

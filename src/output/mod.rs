@@ -6,4 +6,5 @@
 
 pub mod escape;
 pub mod examine;
+pub mod examine_bitmap;
 pub mod human;

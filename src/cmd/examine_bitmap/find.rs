@@ -1,0 +1,97 @@
+//! From a path to the bitmap on it.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::bitmap::header::BitmapSuper;
+use crate::bitmap::{BitmapError, summary};
+use crate::cli::request::Metadata;
+use crate::device::ReadAt;
+use crate::device::real::{Access, RealDevice};
+use crate::host::Host;
+use crate::host::holders::Holder;
+use crate::superblock::v1::{self, Minor, SuperV1};
+
+/// An open device or file with a bitmap superblock on it.
+pub struct Found {
+    /// The device.
+    pub dev: RealDevice,
+    /// The md superblock; `None` for a bitmap file.
+    pub member: Option<(Minor, SuperV1)>,
+    /// Byte where the bitmap starts.
+    pub start: u64,
+    /// The bitmap superblock.
+    pub sb: BitmapSuper,
+    /// Kernel name of the array that the device is a member of now.
+    pub array: Option<String>,
+}
+
+/// Finds the bitmap on a path. An error is one or more lines for stderr.
+pub fn find(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) -> Result<Found, Vec<String>> {
+    let one = |line: String| vec![line];
+    let minor = wanted_minor(metadata).map_err(one)?;
+    let dev = RealDevice::open(path, Access::Read).map_err(|e| {
+        // Neither a block device nor a file: the reference's words for it come from O_DIRECT.
+        let errno = e.raw_os_error().map_or(libc::EIO, |n| if n == libc::ENOTBLK { libc::EINVAL } else { n });
+        one(format!("failed to open bitmap file {shown}: {}", Errno::from_raw(errno).desc()))
+    })?;
+    let member = match minor {
+        _ if metadata == Some(Metadata::V090) => Ok(None),
+        Some(minor) => v1::read(&dev, minor).map(|sb| sb.map(|sb| (minor, sb))),
+        None => v1::read_any(&dev),
+    };
+    let member = member.map_err(|e| one(format!("{shown}: {e}")))?;
+    let (start, sb) = match &member {
+        Some((_, sb)) => on_member(&dev, sb, shown).map_err(one)?,
+        None if let Some(start) = summary::start_v0(&dev) => match BitmapSuper::read(&dev, start) {
+            Ok(sb) => (start, sb),
+            Err(BitmapError::NoMagic { .. }) => return Err(one(format!("{shown} doesn't have bitmap"))),
+            Err(e) => return Err(one(format!("{shown}: {e}"))),
+        },
+        None => match BitmapSuper::read(&dev, 0) {
+            Ok(sb) => (0, sb),
+            Err(BitmapError::Io(e)) => return Err(one(format!("cannot read {shown}: {e}"))),
+            Err(_) => return Err(nothing_there(host, &dev, shown, minor)),
+        },
+    };
+    let array = host.holders(dev.dev()).into_iter().find_map(|h| match h {
+        Holder::Array(name) => Some(name),
+        _ => None,
+    });
+    Ok(Found { dev, member, start, sb, array })
+}
+
+fn wanted_minor(metadata: Option<Metadata>) -> Result<Option<Minor>, String> {
+    match metadata {
+        None | Some(Metadata::V1Default | Metadata::V090) => Ok(None),
+        Some(Metadata::V1_0) => Ok(Some(Minor::V0)),
+        Some(Metadata::V1_1) => Ok(Some(Minor::V1)),
+        Some(Metadata::V1_2) => Ok(Some(Minor::V2)),
+        Some(Metadata::Ddf) => Err("No bitmap possible with ddf metadata".to_string()),
+        Some(Metadata::Imsm) => Err("No bitmap possible with imsm metadata".to_string()),
+    }
+}
+
+fn on_member(dev: &dyn ReadAt, sb: &SuperV1, shown: &str) -> Result<(u64, BitmapSuper), String> {
+    let none = || format!("{shown} doesn't have bitmap");
+    let start = summary::start(dev, sb).map_err(|e| format!("{shown}: {e}"))?.ok_or_else(none)?;
+    match BitmapSuper::read(dev, start) {
+        Ok(found) => Ok((start, found)),
+        Err(BitmapError::NoMagic { .. }) => Err(none()),
+        Err(e) => Err(format!("{shown}: {e}")),
+    }
+}
+
+fn nothing_there(host: &Host, dev: &RealDevice, shown: &str, minor: Option<Minor>) -> Vec<String> {
+    let is_array = host.sysfs.block_name(dev.dev()).is_some_and(|name| host.sysfs.array(&name).exists());
+    if is_array {
+        return ["This is an md array.  To view a bitmap you need to examine", "a member device, not the array."]
+            .map(str::to_string)
+            .to_vec();
+    }
+    if minor.is_some() {
+        return vec![format!("{shown} doesn't have bitmap")];
+    }
+    vec![format!("No md superblock and no bitmap detected on {shown}.")]
+}

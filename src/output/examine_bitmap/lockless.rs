@@ -1,0 +1,146 @@
+//! The lines of `--examine-bitmap` that only a lockless bitmap has. The reference cannot read version 6.
+
+use super::text::{line, percent};
+use super::{BitmapView, Body, Chunks, LocklessView};
+use crate::bitmap::lockless::{ChunkState, StateCounts};
+use crate::bitmap::ranges::Run;
+use crate::superblock::v1::Role;
+
+/// The value of the line `Chunksize`.
+pub(super) fn chunk(view: &BitmapView) -> String {
+    let Some(Body::Lockless(body)) = &view.body else {
+        return kib(view.sb.chunk_bytes());
+    };
+    let size = kib(body.cover.chunk_bytes);
+    let of = match body.cover.stripes {
+        Some(s) => {
+            let wide = kib(body.cover.chunk_bytes.saturating_mul(s.data_members));
+            format!("{size} of each member, {wide} of the array")
+        }
+        None => size,
+    };
+    match body.chunks {
+        Chunks::Predicted(_) => format!("{of}, as the kernel will choose it at the first start"),
+        Chunks::Stored(_) | Chunks::Kernel(_) => of,
+    }
+}
+
+fn kib(bytes: u64) -> String {
+    if bytes % 1024 == 0 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
+}
+
+/// Everything behind the line `Sync Size`.
+pub(super) fn text(out: &mut String, view: &BitmapView) {
+    line(out, "Bitmap Type", "lockless");
+    line(
+        out,
+        "Room",
+        match view.sb.sectors_reserved() {
+            0 => "not recorded".to_string(),
+            n => format!("{} ({n} sectors)", kib(u64::from(n) * 512)),
+        },
+    );
+    if let Some(note) = not_in_use(view) {
+        line(out, "In Use", note);
+    }
+    let Some(Body::Lockless(body)) = &view.body else { return };
+    line(out, "Chunks", body.chunks.choice().chunks);
+    if let Some(running) = &body.running {
+        let source = match &running.counts {
+            Some(_) => "the states are the kernel's".to_string(),
+            None => format!("the kernel says \"{}\" of the states", running.says),
+        };
+        line(out, "Array", format_args!("/dev/{} is running: {source}", running.array));
+    }
+    if let Some(counts) = body.counts() {
+        states(out, counts, body.cover.stripes.is_some());
+    }
+    match body.agrees() {
+        Some(true) => line(out, "On This Member", "the same"),
+        Some(false) => line(out, "On This Member", differs(body)),
+        None => {}
+    }
+    resync(out, view, body);
+    if let Some(runs) = &body.runs {
+        runs.kept.iter().for_each(|run| range(out, body, *run));
+        if runs.more > 0 {
+            line(out, "Ranges", format_args!("{} more are not listed", runs.more));
+        }
+    }
+}
+
+fn not_in_use(view: &BitmapView) -> Option<&'static str> {
+    match view.member?.role {
+        Role::Slot(_) => None,
+        Role::Spare => Some("no, this member is a spare; the kernel leaves its copy as it was made"),
+        Role::Faulty => Some("no, this member is faulty"),
+        Role::Journal => Some("no, this member is a journal"),
+    }
+}
+
+fn states(out: &mut String, counts: &StateCounts, parity: bool) {
+    for state in ChunkState::ALL {
+        let rare = state as u8 > ChunkState::Syncing as u8;
+        let n = counts.get(state);
+        if n > 0 || !rare || parity {
+            line(out, title(state), format_args!("{n} ({})", percent(n, counts.total())));
+        }
+    }
+    if counts.invalid > 0 {
+        line(out, "Invalid", format_args!("{} ({})", counts.invalid, percent(counts.invalid, counts.total())));
+    }
+}
+
+fn title(state: ChunkState) -> &'static str {
+    match state {
+        ChunkState::Unwritten => "Unwritten",
+        ChunkState::Clean => "Clean",
+        ChunkState::Dirty => "Dirty",
+        ChunkState::NeedSync => "Need Sync",
+        ChunkState::Syncing => "Syncing",
+        ChunkState::NeedSyncUnwritten => "Need Sync Unwr.",
+        ChunkState::SyncingUnwritten => "Syncing Unwr.",
+        ChunkState::CleanUnwritten => "Clean Unwr.",
+    }
+}
+
+/// The states on the member where they are not the kernel's.
+fn differs(body: &LocklessView) -> String {
+    let (Some(disk), Some(kernel)) = (&body.disk, body.counts()) else { return String::new() };
+    let other = ChunkState::ALL.into_iter().filter(|s| disk.get(*s) != kernel.get(*s));
+    let mut words: Vec<String> = other.map(|s| format!("{} {}", s.name(), disk.get(s))).collect();
+    if disk.invalid != kernel.invalid {
+        words.push(format!("invalid {}", disk.invalid));
+    }
+    words.join(", ")
+}
+
+fn resync(out: &mut String, view: &BitmapView, body: &LocklessView) {
+    if matches!(body.chunks, Chunks::Predicted(_)) {
+        line(out, "Resync", "nothing: no chunk has a state yet");
+        return;
+    }
+    let stale = view.is_stale() == Some(true) && body.running.is_none();
+    if stale && let Some(member) = view.member {
+        let (bitmap, newest) = (view.sb.events(), member.newest_events.max(member.events));
+        let what = format!("events {bitmap}, the array's {newest}: all written chunks need a resync");
+        line(out, "Out Of Date", what);
+    }
+    let Some((chunks, bytes)) = body.resync(stale) else { return };
+    let size = match body.cover.stripes {
+        Some(s) => format!("{} of each member, {} of the array", kib(bytes), kib(bytes.saturating_mul(s.data_members))),
+        None => kib(bytes),
+    };
+    line(out, "Resync", format_args!("{chunks} chunks, {size}, if the array started now"));
+}
+
+fn range(out: &mut String, body: &LocklessView, run: Run) {
+    let name = ChunkState::from_byte(run.state).map_or("invalid", ChunkState::name);
+    let bytes = body.cover.bytes(run);
+    let place = |(start, end): (u64, u64)| format!("{} to {}", kib(start), kib(end));
+    let text = match body.cover.stripes {
+        Some(_) => format!("{name}, member {}, array {}", place(bytes), place(body.cover.array(bytes))),
+        None => format!("{name}, {}", place(bytes)),
+    };
+    line(out, &format!("{}-{}", run.first, run.last), text);
+}
