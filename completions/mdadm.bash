@@ -38,11 +38,11 @@ _mdadm() {
                     return 0
                     ;;
                 --level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "linear raid0 raid1 raid4 raid5 raid6 raid10" -- "${cur}"))
                     return 0
                     ;;
                 -l)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "linear raid0 raid1 raid4 raid5 raid6 raid10" -- "${cur}"))
                     return 0
                     ;;
                 --layout)
@@ -98,15 +98,15 @@ _mdadm() {
                     return 0
                     ;;
                 --metadata)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "1.0 1.1 1.2" -- "${cur}"))
                     return 0
                     ;;
                 -e)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "1.0 1.1 1.2" -- "${cur}"))
                     return 0
                     ;;
                 --bitmap)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none internal lockless" -- "${cur}"))
                     return 0
                     ;;
                 --bitmap-chunk)
@@ -122,11 +122,11 @@ _mdadm() {
                     return 0
                     ;;
                 --consistency-policy)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "resync bitmap" -- "${cur}"))
                     return 0
                     ;;
                 -k)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "resync bitmap" -- "${cur}"))
                     return 0
                     ;;
                 --uuid)
@@ -158,11 +158,11 @@ _mdadm() {
                     return 0
                     ;;
                 --update)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "uuid name homehost resync" -- "${cur}"))
                     return 0
                     ;;
                 -U)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "uuid name homehost resync" -- "${cur}"))
                     return 0
                     ;;
                 --prefer)

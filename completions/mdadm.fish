@@ -1,21 +1,35 @@
 complete -c mdadm -l chunk -l rounding -d 'array chunk in KiB, or with K, M, G (default 512)' -r
-complete -c mdadm -s l -l level -d 'linear, 0, 1, 4, 5, 6, 10, or raidN, stripe, mirror' -r
+complete -c mdadm -s l -l level -d 'linear, 0, 1, 4, 5, 6, 10, or raidN, stripe, mirror' -r -f -a "linear\t''
+raid0\t''
+raid1\t''
+raid4\t''
+raid5\t''
+raid6\t''
+raid10\t''"
 complete -c mdadm -s p -l layout -l parity -d 'layout within the level: raid5/6 by name, raid10 nN, fN, oN' -r
 complete -c mdadm -s n -l raid-devices -l raid-disks -d 'number of active members' -r
 complete -c mdadm -s x -l spare-devices -l spare-disks -d 'number of spare members' -r
 complete -c mdadm -s z -l size -d 'space to use of each member, in KiB or with K, M, G, T; or max' -r
 complete -c mdadm -s a -l auto -d 'obsolete; changes nothing' -r
-complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r
-complete -c mdadm -l bitmap -d 'none, internal or lockless' -r
+complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r -f -a "1.0\t''
+1.1\t''
+1.2\t''"
+complete -c mdadm -l bitmap -d 'none, internal or lockless' -r -f -a "none\t''
+internal\t''
+lockless\t''"
 complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
 complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
 complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G' -r
-complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r
+complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r -f -a "resync\t''
+bitmap\t''"
 complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
 complete -c mdadm -s m -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
 complete -c mdadm -s N -l name -d 'name of the new array, at most 32 bytes' -r
 complete -c mdadm -l config -d 'configuration file; also none, partitions' -r
-complete -c mdadm -s U -l update -d 'change the superblocks while assembling; ? lists the words' -r
+complete -c mdadm -s U -l update -d 'change the superblocks while assembling; ? lists the words' -r -f -a "uuid\t''
+name\t''
+homehost\t''
+resync\t''"
 complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
 complete -c mdadm -l manage -d 'act on one array, named first'

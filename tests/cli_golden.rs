@@ -1,7 +1,7 @@
 //! The command line is read as the reference reads it: every prefix of every option, every option in every mode, and a
 //! list of single cases, against what the reference was recorded to answer (tests/golden/cli/record.sh).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::ffi::OsString;
 
@@ -68,6 +68,7 @@ const BEHIND_THE_READING: &[&str] = &[
     "You haven't given enough devices",
     "requested ",
     "The md can't get cluster name",
+    "a RAID level is needed to ",
     "--super-minor=dev given, and listed device",
     "-U/--update must be specified with --update-subarray",
     "Please specify nodes number with --nodes",
@@ -138,4 +139,64 @@ fn every_option_in_every_mode_is_taken_or_refused_as_in_the_reference() {
 #[test]
 fn every_recorded_case_is_read_as_in_the_reference() {
     assert_same(include_str!("golden/cli/cases.tsv"), 400);
+}
+
+/// Options and values for random lines; nothing here looks for devices of its own or leaves a process behind.
+const PIECES: &[&str] = &[
+    "-A -B -C -D -E -G -Q -X -S -R -W -Y -a -b -f -h -o -q -r -t -v -w --manage --misc --add --remove --fail --re-add",
+    "--replace --with --add-spare --run --stop --readonly --readwrite --zero-superblock --wait --wait-clean --force",
+    "--assume-clean --brief --export --no-devices --write-mostly --failfast --nofailfast --no-degraded --continue",
+    "--invalid-backup --write-behind --examine-badblocks --offroot --sparc2.2 --cluster-confirm --test",
+    "-l0 -l1 -lraid5 -l6 -l10 -llinear -lfoo -lmp -lcontainer -n1 -n2 -n0 -nx -n3 -x0 -x1 -xx -c64 -c4k -c1M -cx -z1 -z1G",
+    "-zmax -pla -pn2 -poriginal -pfoo -e1.2 -e0.90 -efoo -edefault -eimsm --bitmap=none --bitmap=internal --bitmap=foo",
+    "--bitmap-chunk=4M --bitmap-chunk=3 -Na -Nb -N -u0123456789abcdef0123456789abcdef -ux --data-offset=1M",
+    "--data-offset=variable --data-offset=x -kresync -kbitmap -kppl -kjournal -kfoo -d1 -d0 --write-behind=x",
+    "--write-behind=5 -Uresync -Uname -Ubbl -Ufoo -m0 -mdev -mx --homehost=a --prefer=x -Z100 -Zx",
+    "--write-journal=/dev/none1 --action=idle --action=foo --config=none --backup-file=/x --logical-block-size=512 --name=q",
+    "--kill-subarray=0 --update-subarray=0 --auto=md --raid-d=2 --spare-d=1 --chun=64 --meta=1.1 -ix --nodes=1 --level",
+    "/dev/none /dev/none /dev/none /dev/none /dev/none2 /dev/none2 /dev/none2 /dev/none2 missing missing - 2 1M",
+];
+
+/// SOAK_SEEDS times a thousand random lines, read by ours and by the reference named in MDADM_REFERENCE.
+#[test]
+#[ignore = "a campaign: make soak"]
+fn soak_random_lines_are_read_as_by_the_reference() {
+    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|h| h + "/.cache")).unwrap();
+    let reference = std::env::var("MDADM_REFERENCE").unwrap_or(cache + "/mdadm-rs/ref/mdadm");
+    let pieces: Vec<&str> = PIECES.iter().flat_map(|p| p.split(' ')).collect();
+    let mut lines = Vec::new();
+    for seed in 0..number("SOAK_SEEDS", 1) {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % n
+        };
+        for _ in 0..1000 {
+            let words: Vec<&str> = (0..=below(6)).map(|_| pieces[below(pieces.len())]).collect();
+            // Help is in our words.
+            if words.iter().any(|w| w.starts_with("-h")) {
+                continue;
+            }
+            let out = std::process::Command::new(&reference).args(&words).stdin(std::process::Stdio::null()).output();
+            let out = out.unwrap();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            // getopt names the program by its path.
+            let plain = |line: &str| match line.split_once("/mdadm: ") {
+                Some((path, rest)) if line.starts_with('/') && !path.contains(' ') => format!("mdadm: {rest}\n"),
+                _ => format!("{line}\n"),
+            };
+            lines.push(Record {
+                typed: words.join(" "),
+                words: words.iter().map(Into::into).collect(),
+                status: u8::try_from(out.status.code().unwrap()).unwrap(),
+                err: text(&out.stderr).lines().map(plain).collect(),
+                out: text(&out.stdout),
+            });
+        }
+    }
+    let found = differences(&lines);
+    assert!(found.is_empty(), "{} of {} differ:\n{}", found.len(), lines.len(), found.join("\n"));
 }

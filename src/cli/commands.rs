@@ -96,6 +96,18 @@ fn main_name(id: Id) -> Option<&'static str> {
     same().find(|o| o.short.is_some()).or_else(|| same().next()).map(|o| o.long)
 }
 
+/// Words that a shell can offer as values.
+fn words(id: Id) -> Option<&'static [&'static str]> {
+    Some(match id {
+        Id::Bitmap => &["none", "internal", "lockless"],
+        Id::Level => &["linear", "raid0", "raid1", "raid4", "raid5", "raid6", "raid10"],
+        Id::Metadata => &["1.0", "1.1", "1.2"],
+        Id::ConsistencyPolicy => &["resync", "bitmap"],
+        Id::Update => &["uuid", "name", "homehost", "resync"],
+        _ => return None,
+    })
+}
+
 fn arg(opt: &'static Opt, mode: Option<Mode>) -> Arg {
     let others = table::TABLE.iter().filter(|o| o.id == opt.id && o.long != opt.long).map(|o| o.long);
     let mut arg = Arg::new(opt.long).long(opt.long).visible_aliases(others.collect::<Vec<_>>());
@@ -113,5 +125,8 @@ fn arg(opt: &'static Opt, mode: Option<Mode>) -> Arg {
         Arity::Value => arg.value_name(text.map_or("VALUE", |t| t.value)),
         Arity::Optional => arg.num_args(0..=1).require_equals(true),
     };
+    if let Some(words) = words(opt.id) {
+        arg = arg.value_parser(words.to_vec()).hide_possible_values(true);
+    }
     if opt.modes == ALL { arg.help_heading("Options of every mode") } else { arg }
 }

@@ -12,70 +12,48 @@ use super::words;
 
 impl Line {
     pub(super) fn operations(&mut self, id: Id, spelled: Spelled) -> Result<bool, CliError> {
+        use Id::{
+            Add, AddJournal, AddSpare, Assemble, AutoDetect, Build, ClusterConfirm, Create, Detail, DetailPlatform,
+            Examine, ExamineBadblocks, ExamineBitmap, Fail, Grow, Incremental, Manage, Misc, Monitor, Query, ReAdd,
+            Readonly, Readwrite, Remove, Replace, Run, Sparc22, Stop, Wait, WaitClean, With, ZeroSuperblock,
+        };
         match (id, self.mode) {
-            (Id::Examine, _) => {
-                if let Some((before, typed)) = self.op.filter(|op| !matches!(op.0, Id::Examine | Id::Query)) {
-                    let has_letter = before != Id::Wait || matches!(typed, Spelled::Short(_));
-                    let letter = table::letter_of(before).filter(|_| has_letter).map(|c| format!("-{c}"));
-                    return Err(cannot_examine(letter.as_deref().unwrap_or("previous option")));
-                }
-                self.op = Some((id, spelled));
-            }
+            (Manage | Misc | Assemble | Build | Create | Monitor | Grow | Incremental | AutoDetect, _) => {}
+            (Examine, _) => self.examine(spelled)?,
             (
-                Id::Query
-                | Id::Detail
-                | Id::DetailPlatform
-                | Id::ExamineBitmap
-                | Id::ExamineBadblocks
-                | Id::ZeroSuperblock
-                | Id::Wait
-                | Id::WaitClean,
+                Query | Detail | DetailPlatform | ExamineBitmap | ExamineBadblocks | ZeroSuperblock | Wait | WaitClean,
                 _,
             )
-            | (Id::Run | Id::Stop | Id::Readonly | Id::Readwrite, Some(Mode::Misc)) => self.misc_op(id, spelled)?,
-            (Id::Run, Some(Mode::Manage)) => self.run_stop(Id::Run)?,
-            (Id::Stop, Some(Mode::Manage)) => self.run_stop(Id::Stop)?,
-            (Id::Readonly | Id::Readwrite, Some(Mode::Manage)) => self.read_mode = Some(id),
-            (Id::Run, _) => self.common.run = true,
-            (Id::Readonly, _) => self.common.readonly = true,
-            (Id::Add | Id::Fail | Id::Remove, mode) if mode != Some(Mode::Manage) => self.op = Some((id, spelled)),
-            (
-                Id::Add
-                | Id::AddSpare
-                | Id::AddJournal
-                | Id::ReAdd
-                | Id::Remove
-                | Id::Fail
-                | Id::Replace
-                | Id::ClusterConfirm,
-                _,
-            ) => self.op = Some((id, spelled)),
-            (Id::With, _) => {
-                if self.op.is_none_or(|op| op.0 != Id::Replace) {
-                    return Err(CliError::new("--with must follow --replace"));
-                }
+            | (Run | Stop | Readonly | Readwrite, Some(Mode::Misc)) => self.misc_op(id, spelled)?,
+            (Run | Stop, Some(Mode::Manage)) => self.run_stop(id)?,
+            (Readonly | Readwrite, Some(Mode::Manage)) => self.read_mode = Some(id),
+            (Run, _) => self.common.run = true,
+            (Readonly, _) => self.common.readonly = true,
+            (Add | AddSpare | AddJournal | ReAdd | Remove | Fail | Replace | ClusterConfirm, _) => {
                 self.op = Some((id, spelled));
             }
-            (Id::Sparc22, _) => {
-                if self.op.is_none_or(|op| op.0 != Id::Examine) {
-                    return Err(CliError::new("--sparc2.2 only allowed with --examine"));
-                }
+            (With, _) if self.op.is_none_or(|op| op.0 != Replace) => {
+                return Err(CliError::new("--with must follow --replace"));
             }
-            (
-                Id::Manage
-                | Id::Misc
-                | Id::Assemble
-                | Id::Build
-                | Id::Create
-                | Id::Monitor
-                | Id::Grow
-                | Id::Incremental
-                | Id::AutoDetect,
-                _,
-            ) => {}
+            (With, _) => self.op = Some((id, spelled)),
+            (Sparc22, _) if self.op.is_none_or(|op| op.0 != Examine) => {
+                return Err(CliError::new("--sparc2.2 only allowed with --examine"));
+            }
+            (Sparc22, _) => {}
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// `--examine` stands alone, but may follow `--query`.
+    fn examine(&mut self, spelled: Spelled) -> Result<(), CliError> {
+        if let Some((before, typed)) = self.op.filter(|op| !matches!(op.0, Id::Examine | Id::Query)) {
+            let has_letter = before != Id::Wait || matches!(typed, Spelled::Short(_));
+            let letter = table::letter_of(before).filter(|_| has_letter).map(|c| format!("-{c}"));
+            return Err(cannot_examine(letter.as_deref().unwrap_or("previous option")));
+        }
+        self.op = Some((Id::Examine, spelled));
+        Ok(())
     }
 
     fn misc_op(&mut self, id: Id, spelled: Spelled) -> Result<(), CliError> {
@@ -147,7 +125,9 @@ impl Line {
             Some(Mode::Manage) if self.op.is_none_or(|op| op.0 != Id::ReAdd) => {
                 return Err(CliError::new("--update in Manage mode only allowed with --re-add.").failed());
             }
-            Some(Mode::Misc) => (words::SUBARRAY_UPDATES, "update-subarray"),
+            Some(Mode::Misc) if self.op.is_some_and(|op| op.0 == Id::UpdateSubarray) => {
+                (words::SUBARRAY_UPDATES, "update-subarray")
+            }
             Some(Mode::Manage) => (words::RE_ADD_UPDATES, "re-add"),
             _ => (words::UPDATES, "update"),
         };
