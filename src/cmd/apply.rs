@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::blockio::{ReadAt, WriteAt};
 use crate::device::real::{Access, RealDevice};
@@ -32,6 +33,10 @@ impl fmt::Display for ApplyError {
         f.write_str(&self.line)
     }
 }
+
+/// How often STOP_ARRAY is tried while it says EBUSY, and how long is waited in between.
+const STOP_TRIES: u32 = 25;
+const STOP_PAUSE: Duration = Duration::from_millis(200);
 
 /// What undoes a step.
 enum Undo {
@@ -138,8 +143,7 @@ impl<'a> Session<'a> {
                 md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
             }
             Step::Kernel { .. } => Ok(()),
-            Step::StopArray { devname } => md::stop_array(&self.array(devname)?.file)
-                .map_err(|e| failed(format_args!("failed to stop array {devname}"), &e)),
+            Step::StopArray { devname } => self.stop(devname),
             Step::RestartReadWrite { devname } => match md::restart_array_rw(&self.array(devname)?.file) {
                 // Not read-only: nothing to do.
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) => Ok(()),
@@ -224,12 +228,30 @@ impl<'a> Session<'a> {
             .map_err(|e| failed(format_args!("{}: cannot make its node", array.name.path.display()), &e))
     }
 
+    /// Tries for five seconds, as the reference does: udev may be looking at the array.
+    fn stop(&self, devname: &str) -> Result<(), ApplyError> {
+        let array = self.array(devname)?;
+        let mut tries = STOP_TRIES;
+        loop {
+            tries -= 1;
+            match md::stop_array(&array.file) {
+                Err(e) if e.raw_os_error() == Some(libc::EBUSY) && tries > 0 => std::thread::sleep(STOP_PAUSE),
+                other => {
+                    let what = format_args!("failed to stop array {}", array.name.path.display());
+                    return other.map_err(|e| failed(what, &e));
+                }
+            }
+        }
+    }
+
     fn forget(&mut self, devname: &str) {
         self.block = None;
         let name = match self.array.take() {
-            Some(array) => array.name,
+            // With the file closed the kernel lets the array go.
+            Some(OpenArray { name, .. }) => name,
             None => ArrayName { devname: devname.to_owned(), path: self.host.dev.join(devname), dev: (9, 0) },
         };
+        let _ = self.host.wait_until_gone(devname);
         let lock = match self.lock.take() {
             Some(lock) => Some(lock),
             None => self.host.map().lock().ok(),
@@ -238,6 +260,9 @@ impl<'a> Session<'a> {
         self.host.remove_path(&name, &map);
         if let Some(lock) = &lock {
             let _ = lock.remove(devname);
+        }
+        if self.host.udev_runs() {
+            let _ = self.host.wait_for_removal(&name);
         }
     }
 

@@ -1,12 +1,13 @@
 //! Misc mode: one action on each device, in the order typed; the worst status counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{examine, examine_bitmap, not_built};
+use crate::cmd::{examine, examine_bitmap, not_built, stop};
 use crate::error::Exit;
 
 /// Does what was asked for.
+#[must_use]
 pub fn run(request: &MiscRequest) -> Exit {
     // As in the reference: the last mode option decides whether devices are examined together or handled one by one.
     if request.action == Some(MiscAction::Examine) {
@@ -18,15 +19,26 @@ pub fn run(request: &MiscRequest) -> Exit {
     if request.items.is_empty() {
         return without_device(request);
     }
+    // One `--plan` shows one document, so arrays to be stopped are planned together.
+    if request.items.iter().all(|(action, _)| *action == MiscAction::Stop) {
+        let paths: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
+        return stop::run(&request.common, &paths);
+    }
     request.items.iter().fold(Exit::OK, |worst, (action, path)| worst.worst(one(request, *action, path)))
 }
 
 /// One action on one device.
-fn one(_request: &MiscRequest, action: MiscAction, _path: &Path) -> Exit {
-    not_built(&format!("{action:?}"))
+fn one(request: &MiscRequest, action: MiscAction, path: &Path) -> Exit {
+    match action {
+        MiscAction::Stop => stop::run(&request.common, &[path.to_owned()]),
+        _ => not_built(&format!("{action:?}")),
+    }
 }
 
 /// An action that was given no device: `--detail --scan`, `--stop --scan`.
-fn without_device(_request: &MiscRequest) -> Exit {
-    not_built("misc mode without a device")
+fn without_device(request: &MiscRequest) -> Exit {
+    match request.action {
+        Some(MiscAction::Stop) if request.common.scan => stop::scan(&request.common),
+        _ => not_built("misc mode without a device"),
+    }
 }

@@ -6,6 +6,7 @@ pub mod examine;
 pub mod examine_bitmap;
 pub mod misc;
 pub mod print;
+pub mod stop;
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};

@@ -139,7 +139,7 @@ impl Host {
     }
 
     /// Opens a device by number, whatever `/dev` has; this makes it where the kernel creates on open.
-    fn open_number(&self, name: &ArrayName) -> io::Result<File> {
+    pub(crate) fn open_number(&self, name: &ArrayName) -> io::Result<File> {
         let tmp = self.dev.join(format!(".tmp.md.{}:{}:{}", std::process::id(), name.dev.0, name.dev.1));
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         mknod(&tmp, SFlag::S_IFBLK, mode, makedev(name.dev.0.into(), name.dev.1.into()))?;
@@ -198,6 +198,12 @@ impl Host {
     #[must_use]
     pub fn wait_for_path(&self, name: &ArrayName) -> bool {
         wait_until(|| block_dev(&name.path) == Some(name.dev))
+    }
+
+    /// Waits until the kernel has taken a stopped array's disk away: only then its name can be used again.
+    #[must_use]
+    pub fn wait_until_gone(&self, devname: &str) -> bool {
+        wait_until(|| !self.sysfs.array(devname).exists())
     }
 
     /// Waits until the path of a stopped array is gone.
