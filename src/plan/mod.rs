@@ -4,5 +4,6 @@
 
 pub mod bitmap_place;
 pub mod create;
+pub mod lazy;
 pub mod place;
 pub mod step;
