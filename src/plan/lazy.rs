@@ -56,6 +56,8 @@ mod tests {
             .collect()
     }
 
+    type Change = fn(&mut Vec<SuperV1>);
+
     fn found(members: &[SuperV1]) -> Option<usize> {
         lazily_recovered(&members.iter().collect::<Vec<_>>(), true)
     }
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_member_that_may_really_be_rebuilt_is_left_alone() {
-        let doubts: [(&str, fn(&mut Vec<SuperV1>)); 6] = [
+        let doubts: [(&str, Change); 6] = [
             ("an added spare", |m| {
                 m[2].set_dev_number(3);
                 m[2].put_role(3, Role::Slot(2));
