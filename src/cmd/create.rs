@@ -1,6 +1,6 @@
 //! `--create`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::apply::{Session, reason};
@@ -60,15 +60,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         design.notes.iter().for_each(complain);
     }
     let gathered = gather(req, &design)?;
-    let given = match req.size {
-        Some(SizeChoice::Sectors(s)) => Some(s),
-        Some(SizeChoice::Max) | None => None,
-    };
-    let offset = match req.data_offset {
-        Some(DataOffset::Sectors(s)) => Some(s),
-        Some(DataOffset::Variable) | None => None,
-    };
-    let sizing = sizing::sizing(&design, given, offset, &gathered.members)?;
+    let sizing = sizing::sizing(&design, given_size(req), given_offset(req), &gathered.members)?;
     let mut warned = gathered.warned;
     if let Some(line) = &sizing.oversize {
         warned = true;
@@ -116,35 +108,64 @@ fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
     let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false };
     let loud = !(req.common.run && req.common.is_quiet());
     let at_start = design.level == Level::Raid1 && design.minor != Minor::V0 && !req.common.offline;
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let (given, offset) = (given_size(req), given_offset(req));
+    let (mut failed, mut noted) = (false, false);
     for (slot, arg) in req.members.iter().enumerate() {
         let Some(path) = &arg.path else {
             g.by_index.push(None);
             continue;
         };
         let shown = path.display();
-        let device = open_member(path, req.common.offline)?;
-        let key = if device.kind() == NodeKind::Block { format!("{:?}", device.dev()) } else { canonical(path) };
-        if seen.insert(key, ()).is_some() {
+        if !seen.insert(identity_of(path)) {
             return Err(Refusal::new(format!("{shown} is listed twice.")));
         }
+        let device = open_member(path, req.common.offline)?;
         refuse_foreign(path, &device)?;
-        g.warned |= warn_of_content(path, &device, loud);
-        if at_start && g.members.is_empty() {
+        let member = facts(req, design, slot, path, &device, arg.write_mostly, arg.failfast)?;
+        let first = g.members.first().map_or(member.size, |m| m.size);
+        let faults = sizing::faults(design, given, offset, first, &member);
+        g.by_index.push(Some(g.members.len()));
+        g.members.push(member);
+        g.open.push(device);
+        if !faults.is_empty() {
+            failed = true;
+            // The reference prints this one line without its name.
+            faults.iter().for_each(|l| if l.starts_with("device ") { err(&format!("{l}\n")) } else { complain(l) });
+            continue;
+        }
+        g.warned |= g.open.last().is_some_and(|d| warn_of_content(path, d, loud));
+        if at_start && !noted {
+            noted = true;
             g.warned = true;
             if loud {
                 complain(BOOT_NOTE);
             }
         }
-        g.by_index.push(Some(g.members.len()));
-        g.members.push(facts(req, design, slot, path, &device, arg.write_mostly, arg.failfast)?);
-        g.open.push(device);
     }
-    Ok(g)
+    if failed { Err(Refusal::new("create aborted")) } else { Ok(g) }
 }
 
-fn canonical(path: &Path) -> String {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+/// The same for all names of a device or file.
+fn identity_of(path: &Path) -> String {
+    match crate::host::devmap::block_dev(path) {
+        Some(dev) => format!("{dev:?}"),
+        None => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
+    }
+}
+
+fn given_size(req: &CreateRequest) -> Option<Sectors> {
+    match req.size {
+        Some(SizeChoice::Sectors(s)) => Some(s),
+        Some(SizeChoice::Max) | None => None,
+    }
+}
+
+fn given_offset(req: &CreateRequest) -> Option<Sectors> {
+    match req.data_offset {
+        Some(DataOffset::Sectors(s)) => Some(s),
+        Some(DataOffset::Variable) | None => None,
+    }
 }
 
 fn open_member(path: &Path, offline: bool) -> Result<RealDevice, Refusal> {
@@ -209,7 +230,10 @@ fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> bool {
             let mtime = fs.mtime.map(|t| local_time(t.into())).unwrap_or_default();
             say(true, format!("mdadm: size={}K  mtime={mtime}\n", fs.size_kib.unwrap_or(0)));
         } else {
-            say(false, format!("mdadm: {shown} appears to contain {}\n", fs.name()));
+            // The reference does not know it and so does not ask.
+            if loud {
+                complain(format!("{shown} appears to contain {}", fs.name()));
+            }
         }
     }
     if let Ok(Some((_, sb))) = crate::superblock::v1::read_any(device) {
@@ -373,6 +397,10 @@ fn choose_node(req: &CreateRequest, host: &Host) -> Result<Chosen, Refusal> {
     let Some(number) = number else {
         return Err(Refusal::new("no free number for a new array"));
     };
+    let state = host.sysfs.array(&format!("md{number}")).text("array_state").ok().flatten();
+    if state.is_some_and(|s| s.trim() != "clear") {
+        return Err(Refusal::new(format!("{} is already in use.", typed.path.display())));
+    }
     let node = Node { devname: format!("md{number}"), path: typed.path.clone(), readonly: req.common.readonly };
     Ok((lock, Some(typed), Some(node)))
 }
@@ -390,7 +418,7 @@ fn identity(req: &CreateRequest, host: &Host, typed: Option<&TypedName>) -> Resu
         Some(other) => Some(other.to_owned()),
     };
     let set_name = match homehost {
-        Some(h) if !h.is_empty() && h.len() + 1 + name.len() <= 32 && !name.contains(':') => format!("{h}:{name}"),
+        Some(h) if !h.is_empty() && h.len() + 1 + name.len() < 32 && !name.contains(':') => format!("{h}:{name}"),
         _ => name,
     };
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|t| t.parse().ok());
@@ -437,6 +465,13 @@ fn execute(
     Ok(after_start(req, host, &session, design))
 }
 
+/// The bitmap chunk that the kernel chose, in KiB; it counts in sectors.
+fn lockless_chunk_kib(array: &crate::host::node::OpenArray) -> Option<u64> {
+    let text = array.sysfs.text("llbitmap/metadata").ok()??;
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("chunksize"))?;
+    line.trim().parse::<u64>().ok().map(|sectors| sectors / 2)
+}
+
 /// What is seen once the array runs: the bitmap that was asked for, its chunk, its node, the kernels that can read it.
 fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_>, design: &Design) -> Exit {
     let Some(array) = &session.array else { return Exit::FAIL };
@@ -451,6 +486,11 @@ fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_>, design: 
             ));
             exit = Exit::FAIL;
         }
+    }
+    if !req.common.is_quiet()
+        && let Some(kib) = lockless_chunk_kib(array)
+    {
+        complain(format!("lockless bitmap with chunks of {kib}K"));
     }
     if host.udev_runs() && !host.wait_for_path(&array.name) {
         complain(format!("timeout waiting for {}", array.name.path.display()));

@@ -38,12 +38,7 @@ fn refuse<T>(line: impl Into<String>) -> Result<T, Refusal> {
 #[must_use]
 pub fn asks_for_bitmap(req: &CreateRequest) -> bool {
     let level = req.level.is_none_or(Level::is_redundant);
-    level
-        && req.bitmap.is_none()
-        && !req.common.run
-        && !req.common.plan
-        && req.write_journal.is_none()
-        && req.consistency_policy.is_none()
+    level && req.raid_devices.is_some() && req.bitmap.is_none() && !req.common.run && !req.common.plan
 }
 
 /// Judges the request. `wants_bitmap` is the answer to the question of [`asks_for_bitmap`].
@@ -137,7 +132,7 @@ fn layout_number(req: &CreateRequest, level: Level, raid_disks: u32, notes: &mut
         (None, _) => 0,
     };
     if given.is_none() && matches!(level, Level::Raid5 | Level::Raid6 | Level::Raid10) {
-        let name = layout::name(level, number).unwrap_or_default();
+        let name = if level == Level::Raid10 { "n2".into() } else { layout::name(level, number).unwrap_or_default() };
         // The reference says it twice.
         notes.extend([format!("layout defaults to {name}"), format!("layout defaults to {name}")]);
     }

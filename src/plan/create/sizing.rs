@@ -32,6 +32,56 @@ fn aborted(mut lines: Vec<String>) -> Refusal {
     Refusal { lines, exit: crate::error::Exit::FAIL }
 }
 
+/// The shape before the bitmap's size is known.
+fn first_shape(design: &Design, offset: Option<Sectors>) -> Shape {
+    Shape {
+        minor: design.minor,
+        level: design.level,
+        chunk: if design.level.is_striped() { design.chunk } else { Sectors(0) },
+        bitmap: match design.bitmap {
+            NewBitmapKind::None => BitmapArea::None,
+            NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
+            NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
+        },
+        data_offset: offset,
+    }
+}
+
+/// What is wrong with one device, in the reference's words; nothing where it can be a member. `first` is the size of the
+/// first device, which decides the data offset. A line that starts with `device` has no program name before it there.
+#[must_use]
+pub fn faults(
+    design: &Design,
+    given: Option<Sectors>,
+    offset: Option<Sectors>,
+    first: Sectors,
+    member: &MemberFacts,
+) -> Vec<String> {
+    let shape = first_shape(design, offset);
+    fault_lines(&shape, given, place::data_offset(&shape, first), member).0
+}
+
+/// The lines of [`faults`], and the sectors that can be used.
+fn fault_lines(
+    shape: &Shape,
+    given: Option<Sectors>,
+    data_offset: Sectors,
+    member: &MemberFacts,
+) -> (Vec<String>, Sectors) {
+    let path = member.path.display();
+    let Ok(space) = place::available(shape, member.size, data_offset) else {
+        let small = format!("device {path} is too small ({}K) for required metadata!", member.size.kib());
+        return (vec![small, format!("{path} is not suitable for this array.")], Sectors(0));
+    };
+    let space = place::usable(shape, space);
+    let line = match given.filter(|s| shape.level.is_redundant() && *s > space) {
+        _ if space.0 == 0 => format!("no free space left on {path}"),
+        Some(size) => format!("{path} is smaller than given size. {}K < {}K + metadata", space.kib(), size.kib()),
+        None => return (Vec::new(), space),
+    };
+    (vec![line], space)
+}
+
 /// The least device whose data decides the size, and the rest, judged.
 ///
 /// # Errors
@@ -42,17 +92,7 @@ pub fn sizing(
     offset: Option<Sectors>,
     members: &[MemberFacts],
 ) -> Result<Sizing, Refusal> {
-    let mut shape = Shape {
-        minor: design.minor,
-        level: design.level,
-        chunk: if design.level.is_striped() { design.chunk } else { Sectors(0) },
-        bitmap: match design.bitmap {
-            NewBitmapKind::None => BitmapArea::None,
-            NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
-            NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
-        },
-        data_offset: offset,
-    };
+    let mut shape = first_shape(design, offset);
     let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
     let (mut data_offset, mut size) = common_size(design, &shape, given, first, members)?;
     let mut sync = sync_range(design, size);
@@ -128,20 +168,8 @@ fn common_size(
     let mut bad = Vec::new();
     let mut least: Option<Sectors> = None;
     for member in members {
-        let path = member.path.display();
-        let space = match place::available(shape, member.size, data_offset) {
-            Ok(space) => place::usable(shape, space),
-            Err(_) => {
-                bad.push(format!("device {path} is too small ({}K) for required metadata!", member.size.kib()));
-                bad.push(format!("{path} is not suitable for this array."));
-                continue;
-            }
-        };
-        if space.0 == 0 {
-            bad.push(format!("no free space left on {path}"));
-        } else if let Some(size) = given.filter(|s| design.level.is_redundant() && *s > space) {
-            bad.push(format!("{path} is smaller than given size. {}K < {}K + metadata", space.kib(), size.kib()));
-        }
+        let (lines, space) = fault_lines(shape, given, data_offset, member);
+        bad.extend(lines);
         least = Some(least.map_or(space, |l| l.min(space)));
     }
     if !bad.is_empty() {

@@ -1,0 +1,217 @@
+//! `--create` on a real kernel: what it leaves on disk, what the kernel makes of it, and what it leaves when it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use mdadm::bitmap::{header::BitmapSuper, lockless, summary};
+use mdadm::device::real::{Access, RealDevice};
+use mdadm::superblock::v1::{self, Minor, SuperV1};
+use vm::{MIB, attr, disk, disk_with_blocks, disks, mdadm, sh, wait_sync};
+
+fn super_of(path: &str) -> (Minor, SuperV1) {
+    v1::read_any(&RealDevice::open(path.as_ref(), Access::Read).unwrap()).unwrap().unwrap()
+}
+
+fn bitmap_of(path: &str) -> BitmapSuper {
+    let dev = RealDevice::open(path.as_ref(), Access::Read).unwrap();
+    let (_, sb) = v1::read_any(&dev).unwrap().unwrap();
+    summary::read(&dev, &sb).unwrap().unwrap().sb
+}
+
+/// A hash of everything on these devices.
+fn hash(paths: &[String]) -> String {
+    sh(&format!("sync; echo 3 > /proc/sys/vm/drop_caches; cat {} | sha256sum", paths.join(" ")))
+}
+
+/// The lines of `md/llbitmap/bits`, as (state, count), without the empty ones.
+fn states(array: &str) -> Vec<(String, u64)> {
+    attr(array, "llbitmap/bits")
+        .lines()
+        .filter_map(|l| l.rsplit_once(' ').map(|(k, v)| (k.trim().trim_end_matches(':').to_owned(), v)))
+        .filter_map(|(k, v)| v.parse().ok().map(|n: u64| (k, n)))
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+#[test]
+fn a_lockless_array_of_every_level_and_version_starts_in_sync_with_unwritten_chunks() {
+    let members = disks(4, 40 * MIB);
+    for (level, n) in [(1, 2), (4, 3), (5, 3), (6, 4), (10, 4)] {
+        for minor in 0..3 {
+            let list = members[..n].join(" ");
+            mdadm(&format!("--create /dev/md0 -q -R -e1.{minor} -l{level} -n{n} --bitmap=lockless {list}")).ok();
+            wait_sync("md0");
+            assert_eq!(attr("md0", "bitmap_type").trim(), "none bitmap [llbitmap]");
+            assert_eq!(attr("md0", "degraded").trim(), "0", "level {level} 1.{minor}");
+            let states = states("md0");
+            assert!(states.len() == 1 && states[0].0 == "unwritten", "level {level} 1.{minor}: {states:?}");
+            mdadm("--stop /dev/md0").ok();
+            sh(&format!(
+                "for d in {list}; do wipefs -qa $d; dd if=/dev/zero of=$d bs=1M count=2 oflag=direct status=none; done"
+            ));
+        }
+    }
+}
+
+#[test]
+fn assume_clean_starts_with_clean_chunks() {
+    let members = disks(2, 40 * MIB);
+    mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --assume-clean --bitmap=lockless {}", members.join(" "))).ok();
+    let states = states("md0");
+    assert!(states.len() == 1 && states[0].0 == "clean", "{states:?}");
+}
+
+#[test]
+fn the_bitmap_chunk_is_what_was_asked_for_or_finer() {
+    // 20 GiB: 256 KiB by default.
+    let member = disk(20 << 30);
+    for (asked, want) in [("", 256), ("--bitmap-chunk=64K", 64), ("--bitmap-chunk=1M", 1024)] {
+        let out =
+            mdadm(&format!("--create /dev/md0 -R -l1 -n2 --assume-clean --bitmap=lockless {asked} {member} missing"))
+                .ok();
+        assert_eq!(u64::from(bitmap_of(&member).chunksize()) / 2, want, "{asked}");
+        assert!(out.stderr.contains(&format!("lockless bitmap with chunks of {want}K")), "{}", out.stderr);
+        mdadm("--stop /dev/md0").ok();
+    }
+    let out = mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --bitmap=lockless --bitmap-chunk=32K {member} missing"));
+    assert_eq!(out.status, 1);
+    assert!(out.stderr.contains("64K"), "{}", out.stderr);
+}
+
+#[test]
+fn what_cannot_have_a_lockless_bitmap_is_refused_before_anything_is_written() {
+    let members = disks(4, 20 * MIB);
+    let before = hash(&members);
+    let list = members[..3].join(" ");
+    for args in [
+        format!("-l0 -n3 {list}"),
+        format!("-llinear -n3 {list}"),
+        format!("-l5 -n3 --write-journal={} {list}", members[3]),
+        format!("-l5 -n3 --consistency-policy=ppl {list}"),
+        format!("-l1 -n3 --write-behind=100 --write-mostly {list}"),
+        format!("-l1 -n3 --data-offset=16K {list}"),
+    ] {
+        let out = mdadm(&format!("--create /dev/md0 -R --bitmap=lockless {args}"));
+        assert_ne!(out.status, 0, "{args}");
+        assert!(out.stderr.contains("mdadm: "), "{args}: {}", out.stderr);
+        assert_eq!(hash(&members), before, "{args}");
+        assert!(!std::path::Path::new("/sys/block/md0/md").exists(), "{args} left an array");
+    }
+}
+
+#[test]
+fn a_create_that_fails_midway_puts_back_what_it_wrote() {
+    let members = disks(3, 20 * MIB);
+    for m in &members {
+        vm::write_pattern(m, 0, 4 * MIB, 5);
+    }
+    // The third member fails writes of its superblock: writes to sectors 8 to 15 are errors, reads are not.
+    let bad = "/dev/mapper/bad";
+    sh(&format!(
+        "dmsetup create bad --table '0 8 linear {m} 0
+8 8 flakey {m} 8 0 1000 1 error_writes
+16 40944 linear {m} 16'; dmsetup mknodes",
+        m = members[2]
+    ));
+    let before = hash(&members);
+    let out = mdadm(&format!("--create /dev/md0 -R -l5 -n3 --bitmap=internal {} {} {bad}", members[0], members[1]));
+    assert_eq!(out.status, 1, "{} {}", out.stdout, out.stderr);
+    assert!(out.stderr.contains("cannot write to /dev/mapper/bad"), "{}", out.stderr);
+    assert!(out.stderr.contains(&format!("written to {}, {}", members[0], members[1])), "{}", out.stderr);
+    assert_eq!(hash(&members), before);
+    assert!(!std::path::Path::new("/sys/block/md0/md").exists() && !std::path::Path::new("/dev/md0").exists());
+    let map = std::fs::read_to_string("/run/mdadm/map").unwrap_or_default();
+    assert!(!map.contains("md0 "), "{map}");
+}
+
+#[test]
+fn older_superblocks_of_other_versions_do_not_survive() {
+    let members = disks(2, 20 * MIB);
+    let list = members.join(" ");
+    for minor in [0, 1, 2] {
+        mdadm(&format!("--create /dev/md0 -q -R -e1.{minor} -l1 -n2 --assume-clean --bitmap=none {list}")).ok();
+        mdadm("--stop /dev/md0").ok();
+        for m in &members {
+            let dev = RealDevice::open(m.as_ref(), Access::Read).unwrap();
+            let found: Vec<u32> =
+                Minor::ALL.into_iter().filter(|v| v1::read(&dev, *v).unwrap().is_some()).map(Minor::number).collect();
+            assert_eq!(found, [minor]);
+        }
+    }
+}
+
+#[test]
+fn members_of_4k_blocks_are_written_in_whole_blocks() {
+    let members = [disk_with_blocks(40 * MIB, 4096), disk_with_blocks(40 * MIB, 4096)];
+    for bitmap in ["none", "internal", "lockless"] {
+        mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --assume-clean --bitmap={bitmap} {}", members.join(" "))).ok();
+        assert_eq!(sh("blockdev --getss /dev/md0").trim(), "4096");
+        vm::write_pattern("/dev/md0", 0, 8 * MIB, 1);
+        assert!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 1).is_empty());
+        mdadm("--stop /dev/md0").ok();
+    }
+}
+
+#[test]
+fn the_bad_block_log_stands_clear_of_a_full_lockless_bitmap() {
+    // Past 192 MiB the reference's log lies in the bitmap.
+    let members = disks(3, 400 * MIB);
+    let list = members.join(" ");
+    for minor in 0..3 {
+        mdadm(&format!("--create /dev/md0 -q -R -e1.{minor} -l5 -n3 --assume-clean --bitmap=lockless {list}")).ok();
+        let (_, sb) = super_of(&members[0]);
+        let bitmap = bitmap_of(&members[0]);
+        let bytes = lockless::bitmap_bytes(bitmap.chunks().unwrap()) as i64;
+        let (b, l) = (i64::from(sb.bitmap_offset()) * 512, i64::from(sb.bblog_offset()) * 512);
+        assert!(l >= b + bytes || l + 4096 <= b, "1.{minor}: log at {l}, bitmap {b}..{}", b + bytes);
+        // A bad block that the kernel records and writes out, then stop and start.
+        let name = members[1].trim_start_matches("/dev/");
+        sh(&format!("echo '700000 8' > /sys/block/md0/md/dev-{name}/bad_blocks"));
+        vm::write_pattern("/dev/md0", 0, 64 * MIB, 3);
+        sh("sync; sleep 0.3");
+        mdadm("--stop /dev/md0").ok();
+        assert!(super_of(&members[1]).1.has(v1::feature::BAD_BLOCKS), "1.{minor}: no log was recorded");
+        vm::reference(&format!("--assemble /dev/md0 {list}")).ok();
+        assert_eq!(attr("md0", "degraded").trim(), "0");
+        assert!(attr("md0", &format!("dev-{name}/bad_blocks")).contains("700000 8"));
+        assert!(vm::verify_pattern("/dev/md0", 0, 64 * MIB, 3).is_empty());
+        mdadm("--stop /dev/md0").ok();
+        sh(&format!("for d in {list}; do dd if=/dev/zero of=$d bs=1M count=2 oflag=direct status=none; done"));
+    }
+}
+
+#[test]
+fn a_mirror_of_two_hundred_slots_has_a_role_for_each() {
+    let members = disks(4, 20 * MIB);
+    let missing = vec!["missing"; 196].join(" ");
+    mdadm(&format!("--create /dev/md0 -q -R -l1 -n200 --bitmap=none {} {missing}", members.join(" "))).ok();
+    let (_, sb) = super_of(&members[3]);
+    assert_eq!((sb.raid_disks(), sb.max_dev(), sb.role()), (200, 384, v1::Role::Slot(3)));
+}
+
+#[test]
+fn plain_files_are_members_with_offline_only() {
+    let file = "/mnt/plain";
+    File::create(file).unwrap().set_len(20 * MIB).unwrap();
+    let out = mdadm(&format!("--create /dev/md0 -R -l1 -n2 {file} missing"));
+    assert_eq!((out.status, out.stderr.contains("is not a block device")), (2, true), "{}", out.stderr);
+    mdadm(&format!("--create /dev/md0 --offline -R -l1 -n2 --bitmap=lockless {file} missing")).ok();
+    let member = sh(&format!("losetup -f --show {file}")).trim().to_owned();
+    vm::reference(&format!("--assemble --run /dev/md0 {member}")).ok();
+    assert_eq!(attr("md0", "bitmap_type").trim(), "none bitmap [llbitmap]");
+}
+
+#[test]
+fn a_device_that_is_held_is_refused_and_its_holder_named() {
+    let members = disks(3, 20 * MIB);
+    mdadm(&format!("--create /dev/md5 -q -R -l1 -n2 --assume-clean {} {}", members[0], members[1])).ok();
+    let out = mdadm(&format!("--create /dev/md0 -R -l1 -n2 {} {}", members[0], members[2]));
+    assert_eq!(out.status, 2);
+    assert!(out.stderr.contains("Device or resource busy") && out.stderr.contains("md5"), "{}", out.stderr);
+    let mut first = [0u8; 4096];
+    File::open(&members[2]).unwrap().read_exact_at(&mut first, 4096).unwrap();
+    assert_eq!(first, [0; 4096]);
+}
