@@ -1,73 +1,253 @@
 //! `--examine`: prints what the metadata on devices says.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
-use crate::cli::request::MiscRequest;
+use crate::cli::request::{Common, MiscRequest};
+use crate::cmd::apply::reason;
 use crate::cmd::print;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Exit;
+use crate::host::Host;
+use crate::host::devmap::DevMap;
 use crate::kernel::clock;
-use crate::output::examine::{Examined, Member, MemberBitmap, What};
-use crate::superblock::foreign;
+use crate::output::escape;
+use crate::output::examine::{self, Examined, Member, MemberBitmap, What};
+use crate::superblock::foreign::{self, Found, Table};
 use crate::superblock::v1::{self, Minor, SuperV1};
 use crate::time;
 
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Brief,
+    Export,
+    Json,
+}
+
 /// Examines every device named, whatever was asked of it: as in the reference, the last mode option decides.
 pub fn run(request: &MiscRequest) -> Exit {
-    let mut exit = Exit::OK;
-    let homehost = homehost(request);
-    let devices: Vec<&Path> = request.items.iter().map(|(_, path)| path.as_path()).collect();
-    for path in devices {
-        match examine(path, homehost.as_deref()) {
-            Ok(found) => {
-                if !print::out(&found.text()) {
-                    return exit;
-                }
-            }
+    let common = &request.common;
+    let named: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
+    let devices = match named.is_empty() {
+        false => named,
+        true if common.scan => match scanned(common) {
+            Ok(devices) => devices,
             Err(line) => {
                 print::complain(line);
-                exit = Exit::FAIL;
+                return Exit::FAIL;
+            }
+        },
+        true => {
+            print::complain("No devices to examine");
+            return Exit::USAGE;
+        }
+    };
+    Run { form: form(common), common, homehost: homehost(common), exit: Exit::OK, done: Vec::new() }.all(&devices)
+}
+
+/// `--json` before all; then one line per array with `--brief`, and with `--scan` but for `-vv`; then `--export`.
+fn form(common: &Common) -> Form {
+    match common {
+        c if c.json => Form::Json,
+        c if c.brief > 0 || (c.scan && c.verbose <= 1) => Form::Brief,
+        c if c.export => Form::Export,
+        _ => Form::Text,
+    }
+}
+
+struct Run<'a> {
+    form: Form,
+    common: &'a Common,
+    homehost: Option<String>,
+    exit: Exit,
+    done: Vec<Result<Examined, (String, String)>>,
+}
+
+impl Run<'_> {
+    fn all(mut self, devices: &[PathBuf]) -> Exit {
+        for path in devices {
+            if !self.one(path) {
+                return self.exit;
+            }
+        }
+        match self.form {
+            Form::Brief => {
+                let found: Vec<Examined> = self.done.into_iter().filter_map(Result::ok).collect();
+                print::out(&examine::array_lines(&found, self.common.verbose > 0));
+            }
+            Form::Json => {
+                let object = |d: &Result<Examined, (String, String)>| match d {
+                    Ok(found) => found.json(),
+                    Err((device, line)) => examine::failed(device, line),
+                };
+                let all: Value = self.done.iter().map(object).collect();
+                print::out(&format!("{all:#}\n"));
+            }
+            Form::Text | Form::Export => {}
+        }
+        self.exit
+    }
+
+    /// One device; false where nobody reads any more.
+    fn one(&mut self, path: &Path) -> bool {
+        let device = escape::text(path.as_os_str().as_encoded_bytes());
+        let found = match examine_device(path, &device, self.homehost.as_deref()) {
+            Ok(found) => found,
+            Err(failure) => {
+                self.failed(&device, failure);
+                return true;
+            }
+        };
+        match self.form {
+            Form::Text => print::out(&found.text(self.common.verbose > 0)),
+            Form::Export => print::out(&found.export()),
+            Form::Brief => {
+                self.remark(&found);
+                self.done.push(Ok(found));
+                true
+            }
+            Form::Json => {
+                self.done.push(Ok(found));
+                true
             }
         }
     }
-    exit
+
+    /// A scan says nothing of devices without metadata; `--brief` only of those that cannot be opened.
+    fn failed(&mut self, device: &str, failure: Failure) {
+        let is_told = match &failure {
+            Failure::Open(_) => !self.common.scan,
+            Failure::Nothing => self.form != Form::Brief,
+            Failure::Broken(_) => true,
+        };
+        let line = match failure {
+            Failure::Open(why) => format!("cannot open {device}: {why}"),
+            Failure::Nothing => format!("No md superblock detected on {device}."),
+            Failure::Broken(why) => format!("No usable md superblock on {device}: {why}"),
+        };
+        if is_told {
+            print::complain(&line);
+        }
+        if !self.common.scan {
+            if is_told {
+                self.exit = Exit::FAIL;
+            }
+            self.done.push(Err((device.to_owned(), line)));
+        }
+    }
+
+    /// What has no `ARRAY` line gets one on stderr.
+    fn remark(&self, found: &Examined) {
+        let device = &found.device;
+        match &found.what {
+            What::Foreign { found: Found::Table(Table::Mbr(_)), .. } if !self.common.scan => {
+                print::complain(format!("No brief listing for mbr on {device}"));
+            }
+            What::Foreign { found: Found::Table(Table::Gpt { .. }), .. } if !self.common.scan => {
+                print::complain(format!("No brief listing for gpt on {device}"));
+            }
+            What::Foreign { found: f @ (Found::Ddf(_) | Found::Imsm(_)), .. } => {
+                print::complain(format!("{device} holds {}: left alone", f.name()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The devices that `--scan` looks at when none is named: all in /proc/partitions, the last one first, as in the
+/// reference, by the names that /dev has for them.
+fn scanned(common: &Common) -> Result<Vec<PathBuf>, String> {
+    if let Some(file) = common.config.as_deref().filter(|c| !matches!(*c, "partitions" | "none")) {
+        return Err(format!("cannot read {file}: configuration files are not in this version of mdadm-rs yet"));
+    }
+    let host = Host::default();
+    let list = host.proc.join("partitions");
+    let text = fs::read_to_string(&list).map_err(|e| format!("cannot read {}: {}", list.display(), reason(&e)))?;
+    let map = DevMap::read(&host);
+    let number = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?))
+    };
+    let path = |dev| map.path(dev, common.prefer.as_deref()).map(PathBuf::from);
+    Ok(text.lines().rev().filter_map(number).filter_map(path).collect())
 }
 
 /// The name that arrays of this machine start with: `--homehost`, or the machine's own.
-fn homehost(request: &MiscRequest) -> Option<String> {
-    match request.common.homehost.as_deref() {
+fn homehost(common: &Common) -> Option<String> {
+    match common.homehost.as_deref() {
+        Some("<system>") | None => Some(Host::default().hostname()),
         Some(word) => Some(word.to_owned()),
-        None => nix::unistd::gethostname().ok().and_then(|n| n.into_string().ok()),
     }
 }
 
 /// Local time as the reference prints it; the number where libc has no such time.
-fn when(seconds: u64) -> String {
+pub fn when(seconds: u64) -> String {
     i64::try_from(seconds).ok().and_then(clock::local).map_or_else(|| seconds.to_string(), |t| time::asctime(&t))
 }
 
-fn examine(path: &Path, homehost: Option<&str>) -> Result<Examined, String> {
-    let shown = path.display();
-    let dev = RealDevice::open(path, Access::Read).map_err(|e| format!("cannot open {shown}: {e}"))?;
-    let what = match v1::read_any(&dev) {
-        Ok(Some((minor, sb))) => What::Member(Box::new(member(&dev, minor, sb, homehost))),
-        _ => foreign::identify(&dev)
-            .into_iter()
-            .next()
-            .map(What::Foreign)
-            .ok_or_else(|| format!("No md superblock detected on {shown}."))?,
+/// Why there is nothing to print of a device.
+enum Failure {
+    /// It could not be opened.
+    Open(String),
+    /// There is no metadata.
+    Nothing,
+    /// There is, but it cannot be used.
+    Broken(String),
+}
+
+/// Why a device could not be opened, in words.
+pub fn cannot_open(e: &std::io::Error) -> String {
+    match e.raw_os_error() {
+        Some(libc::ENOTBLK) => "it is neither a block device nor a plain file".into(),
+        _ => reason(e),
+    }
+}
+
+fn examine_device(path: &Path, device: &str, homehost: Option<&str>) -> Result<Examined, Failure> {
+    let dev = RealDevice::open(path, Access::Read).map_err(|e| Failure::Open(cannot_open(&e)))?;
+    let v1 = v1::read_any(&dev);
+    let v090 = foreign::v090(&dev);
+    let what = match (v1, v090) {
+        // Of two superblocks the one created last counts, as in the reference.
+        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime) > sb.ctime() => foreign_what(Found::V090(old)),
+        (Ok(Some((minor, sb))), _) => What::Member(Box::new(member(&dev, minor, sb, homehost))),
+        (_, Some(old)) => foreign_what(Found::V090(old)),
+        (v1, None) => match foreign::container(&dev).or_else(|| foreign::mbr(&dev).map(Found::Table)) {
+            Some(found) => foreign_what(found),
+            None => return Err(v1.err().map_or(Failure::Nothing, |e| Failure::Broken(e.to_string()))),
+        },
     };
-    Ok(Examined { device: path.to_string_lossy().into_owned(), what })
+    Ok(Examined { device: device.to_owned(), what })
+}
+
+fn foreign_what(found: Found) -> What {
+    let created = match &found {
+        Found::V090(sb) => when(u64::from(sb.ctime)),
+        _ => String::new(),
+    };
+    What::Foreign { found, created }
 }
 
 fn member(dev: &dyn ReadAt, minor: Minor, sb: SuperV1, homehost: Option<&str>) -> Member {
-    let bitmap = match summary::read(dev, &sb) {
-        Ok(None) => None,
-        Ok(Some(summary)) => Some(MemberBitmap::Known { summary: Box::new(summary), counts: None }),
-        Err(e) => Some(MemberBitmap::Broken(e)),
-    };
+    let bitmap =
+        match summary::read(dev, &sb) {
+            Ok(None) => None,
+            Ok(Some(summary)) => {
+                let counts = if summary.kind == Kind::Lockless { summary::counts(dev, &summary) } else { Ok(None) };
+                Some(counts.map_or_else(MemberBitmap::Broken, |counts| MemberBitmap::Known {
+                    summary: Box::new(summary),
+                    counts,
+                }))
+            }
+            Err(e) => Some(MemberBitmap::Broken(e)),
+        };
     Member {
         minor,
         device_sectors: dev.size().sectors(),

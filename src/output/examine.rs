@@ -1,10 +1,16 @@
 //! `--examine`: what a member says of itself and its array.
 
+mod array_line;
+mod export;
 mod facts;
 mod foreign;
+mod json;
+mod lockless;
 mod text;
 
+pub use array_line::{array_lines, short_name};
 pub use facts::{Space, array_bytes};
+pub use json::failed;
 pub use text::is_local;
 
 use crate::bitmap::BitmapError;
@@ -28,7 +34,12 @@ pub enum What {
     /// md metadata version 1.x.
     Member(Box<Member>),
     /// Other RAID metadata, or a partition table.
-    Foreign(Found),
+    Foreign {
+        /// What it is.
+        found: Found,
+        /// Creation time of v0.90 metadata in local time; empty for the others.
+        created: String,
+    },
 }
 
 /// A member with v1.x metadata.

@@ -70,6 +70,12 @@ pub fn raid_metadata(dev: &dyn ReadAt) -> Vec<Found> {
     found
 }
 
+/// Metadata of a set of devices that hold arrays: DDF or IMSM.
+#[must_use]
+pub fn container(dev: &dyn ReadAt) -> Option<Found> {
+    ddf(dev).map(Found::Ddf).or_else(|| imsm(dev).map(Found::Imsm))
+}
+
 /// `N` bytes at `offset`; `None` past the end or where the device cannot be read.
 fn bytes<const N: usize>(dev: &dyn ReadAt, offset: u64) -> Option<[u8; N]> {
     let mut buf = [0u8; N];

@@ -19,13 +19,13 @@ macro_rules! line {
 }
 
 impl Examined {
-    /// The text, ending in a newline.
+    /// The text, ending in a newline; `verbose` adds what older kernels lack.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, verbose: bool) -> String {
         let mut out = format!("{}:\n", escape::text(self.device.as_bytes()));
         match &self.what {
-            What::Member(m) => m.text(&mut out),
-            What::Foreign(f) => out.push_str(&super::foreign::text(f)),
+            What::Member(m) => m.text(&mut out, verbose),
+            What::Foreign { found, created } => out.push_str(&super::foreign::text(found, created)),
         }
         out
     }
@@ -55,7 +55,7 @@ pub fn is_local(name: &[u8], host: &str) -> bool {
 }
 
 impl Member {
-    fn text(&self, out: &mut String) {
+    fn text(&self, out: &mut String, verbose: bool) {
         self.identity(out);
         self.sizes(out);
         self.places(out);
@@ -64,6 +64,10 @@ impl Member {
         self.health(out);
         self.geometry(out);
         self.roles(out);
+        self.lockless_lines(out);
+        if verbose {
+            self.kernel_line(out);
+        }
     }
 
     fn identity(&self, out: &mut String) {

@@ -21,6 +21,8 @@ mod word {
     pub const MD_MINOR: usize = RAID_DISKS + 4;
     pub const SET_UUID1: usize = MD_MINOR + 8;
     pub const UTIME: usize = 128;
+    /// Two words, the low one first in little-endian superblocks.
+    pub const EVENTS: usize = UTIME + 28;
 }
 
 /// Enough of a v0.90 superblock to name its array.
@@ -46,6 +48,8 @@ pub struct V090 {
     pub ctime: u32,
     /// Last update, seconds since 1970.
     pub utime: u32,
+    /// Rises with each update.
+    pub events: u64,
     /// Byte of the device where it lies.
     pub offset: u64,
 }
@@ -74,6 +78,7 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
     if w(word::MAJOR) != 0 {
         return None;
     }
+    let events: [u8; 8] = get(&raw, word::EVENTS);
     let mut uuid = [0u8; 16];
     let places = [word::SET_UUID0, word::SET_UUID1, word::SET_UUID1 + 4, word::SET_UUID1 + 8];
     for (dst, at) in uuid.chunks_exact_mut(4).zip(places) {
@@ -90,6 +95,7 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
         size_kib: w(word::SIZE),
         ctime: w(word::CTIME),
         utime: w(word::UTIME),
+        events: if big_endian { u64::from_be_bytes(events) } else { u64::from_le_bytes(events) },
         offset,
     })
 }

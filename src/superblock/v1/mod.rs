@@ -9,8 +9,10 @@
 //! 192 utime 200 events 208 resync_offset 216 sb_csum 220 max_dev 224 logical_block_size 228 pad3 | 256 dev_roles
 //! ```
 
+mod kernel;
 mod place;
 
+pub use kernel::{OldestKernel, oldest_kernel};
 pub use place::{Minor, read, read_any, super_offset};
 
 use super::SuperError;
