@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::blockio::{ReadAt, WriteAt};
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
+use crate::host::kernel_log::KernelLog;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::TypedName;
 use crate::host::node::{ArrayName, OpenArray};
@@ -54,6 +55,7 @@ pub struct Session<'a> {
     pub lock: Option<MapLock>,
     block: Option<UdevBlock>,
     undo: Vec<Undo>,
+    started: bool,
     /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
     pub keep: bool,
 }
@@ -76,7 +78,16 @@ impl<'a> Session<'a> {
     /// A session without open devices.
     #[must_use]
     pub fn new(host: &'a Host) -> Session<'a> {
-        Session { host, devices: BTreeMap::new(), array: None, lock: None, block: None, undo: Vec::new(), keep: false }
+        Session {
+            host,
+            devices: BTreeMap::new(),
+            array: None,
+            lock: None,
+            block: None,
+            undo: Vec::new(),
+            started: false,
+            keep: false,
+        }
     }
 
     /// Hands over an open device; steps on its path use it.
@@ -89,12 +100,22 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The first step that failed; what had been written is put back first.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+        let mut log = KernelLog::from_now(&self.host.dev);
         for step in &plan.steps {
             if let Err(mut e) = self.step(step) {
-                if !self.keep {
-                    e.after = self.roll_back();
+                let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
+                e.after.extend(log.reasons(&devname).into_iter().map(|l| format!("the kernel says: {l}")));
+                if self.started {
+                    e.after.push(format!("{devname} runs all the same"));
+                } else if !self.keep {
+                    e.after.extend(self.roll_back());
                 }
                 return Err(e);
+            }
+            if step.starts_array() {
+                // From here on the kernel writes the members' metadata: what was there before must not come back.
+                self.undo.clear();
+                self.started = true;
             }
         }
         self.undo.clear();
@@ -297,5 +318,31 @@ impl<'a> Session<'a> {
             said.push(format!("could not put back what was written to {}", left.join(", ")));
         }
         said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(device: &Path, offset: u64) -> Step {
+        Step::Write { device: device.to_owned(), offset, bytes: vec![9; 512], what: "a test".into() }
+    }
+
+    #[test]
+    fn what_was_written_before_a_failure_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("a"), dir.path().join("b")];
+        for p in &paths {
+            std::fs::write(p, vec![7; 8192]).unwrap();
+        }
+        let host = Host::default();
+        let steps = vec![write(&paths[0], 0), write(&paths[1], 4096), write(&paths[1], 8000)];
+        let error = Session::new(&host).apply(&Plan { steps }).unwrap_err();
+        assert!(error.line.contains("byte 8000"), "{error}");
+        assert!(error.after.iter().any(|l| l.contains("was put back")), "{:?}", error.after);
+        for p in &paths {
+            assert_eq!(std::fs::read(p).unwrap(), vec![7; 8192]);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod devmap;
 pub mod holders;
+pub mod kernel_log;
 pub mod map;
 pub mod mdstat;
 pub mod names;

@@ -125,6 +125,12 @@ pub struct Plan {
 }
 
 impl Step {
+    /// Whether the array runs after this step.
+    #[must_use]
+    pub fn starts_array(&self) -> bool {
+        matches!(self, Step::RunArray { .. }) || matches!(self, Step::Sysfs { attr, .. } if attr == "array_state")
+    }
+
     /// One line for a person.
     #[must_use]
     pub fn line(&self) -> String {
