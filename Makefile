@@ -41,6 +41,7 @@ bench: build
 soak:
 	tests/setup test
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test 'power_*' -- soak --nocapture
+	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test cli_golden -- soak --ignored --nocapture
 
 install: build
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm

@@ -132,8 +132,7 @@ impl Line {
             return Err(CliError::new(format!("Raid level {word} not permitted with --build.")));
         }
         if self.spare_devices.is_some_and(|n| n > 0) && !takes_spares(level) {
-            let raw = level.raw();
-            return Err(CliError::new(format!("raid level {raw} is incompatible with spare-devices setting.")));
+            return Err(CliError::new(format!("raid level {word} is incompatible with spare-devices setting.")));
         }
         self.level = Some(level);
         Ok(())
@@ -351,7 +350,7 @@ fn size_choice(word: &str, parse: fn(&str) -> Option<Sectors>, what: &str) -> Re
 }
 
 fn takes_spares(level: Level) -> bool {
-    !matches!(level, Level::Linear | Level::Raid0 | Level::Faulty | Level::Container)
+    !matches!(level, Level::Linear | Level::Raid0)
 }
 
 fn bad_layout(level: Level, word: &str) -> String {
