@@ -20,7 +20,7 @@ pub struct MdStatArray {
     pub devname: String,
     /// Runs.
     pub active: bool,
-    /// `read-only`, `auto-read-only`; other words in parentheses (`CLUSTERED`, `broken`) too.
+    /// `read-only`, `auto-read-only` and whatever else is in parentheses; `broken` where a raid0 or linear lost a member.
     pub marks: Vec<String>,
     /// `raid5`; none while inactive.
     pub level: Option<String>,
@@ -101,8 +101,9 @@ pub fn parse(text: &str) -> MdStat {
 fn head_line(name: &str, rest: &str) -> MdStatArray {
     let mut array = MdStatArray { devname: name.to_owned(), ..MdStatArray::default() };
     for word in rest.split_ascii_whitespace() {
-        if word == "active" || word == "inactive" {
-            array.active = word == "active";
+        if matches!(word, "active" | "inactive" | "broken") {
+            array.active = word != "inactive";
+            array.marks.extend((word == "broken").then(|| word.to_owned()));
         } else if let Some(mark) = word.strip_prefix('(') {
             array.marks.push(mark.trim_end_matches(')').to_owned());
         } else if let Some(member) = member(word) {
@@ -211,6 +212,16 @@ mod tests {
         assert_eq!((md0.metadata.as_deref(), md0.members.len()), (Some("1.2"), 4));
         let md9 = s.array("md9").unwrap();
         assert_eq!((md9.active, md9.level.as_deref(), md9.members.len(), md9.blocks), (false, None, 1, Some(1024)));
+    }
+
+    #[test]
+    fn a_raid0_that_lost_a_member_is_broken() {
+        let s = parse("md0 : broken raid0 loop1[1] sda[0]\n      45056 blocks super 1.2 512k chunks\n");
+        let md0 = s.array("md0").unwrap();
+        assert_eq!(
+            (md0.active, md0.level.as_deref(), md0.marks.as_slice()),
+            (true, Some("raid0"), &["broken".to_owned()][..])
+        );
     }
 
     proptest::proptest! {

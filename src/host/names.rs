@@ -99,6 +99,18 @@ pub fn is_kernel_name(word: &str) -> bool {
         || word.strip_prefix("md_").is_some_and(|r| !r.is_empty() && !r.contains('/') && r.len() + 3 < NAME_BYTES)
 }
 
+/// The name of the link in `/dev/md` for an array that is found running: its own name without the host's where it is local,
+/// with it where it is not; its number where it has no name.
+#[must_use]
+pub fn link_name(name: Option<&[u8]>, host: &str, number: u32) -> String {
+    let text = name.map(|n| String::from_utf8_lossy(n).replace(['/', '\0'], "_")).filter(|n| !n.is_empty());
+    let Some(text) = text else { return number.to_string() };
+    match text.split_once(':') {
+        Some((h, rest)) if h == host && !rest.is_empty() => rest.to_owned(),
+        _ => text,
+    }
+}
+
 /// The highest free number: none that the kernel, the map file or `/dev` knows.
 #[must_use]
 pub fn free_number(host: &Host, map: &[MapEntry]) -> Option<u32> {
@@ -160,6 +172,21 @@ mod tests {
         );
         assert_eq!(number_of("md99999999999"), None);
         assert!(is_kernel_name("md_foo") && !is_kernel_name("foo") && !is_kernel_name("md_a/b"));
+    }
+
+    #[test]
+    fn a_running_array_gets_the_link_that_the_reference_gives_it() {
+        for (name, want) in [
+            (Some(&b"myhost:5"[..]), "5"),
+            (Some(b"myhost:foo"), "foo"),
+            (Some(b"other:foo"), "other:foo"),
+            (Some(b"foo"), "foo"),
+            (Some(b"myhost:a/b"), "a_b"),
+            (Some(b""), "124"),
+            (None, "124"),
+        ] {
+            assert_eq!(link_name(name, "myhost", 124), want);
+        }
     }
 
     #[test]

@@ -94,7 +94,15 @@ pub struct Param {
 }
 const _: () = assert!(size_of::<Param>() == 12);
 
+/// `mdu_bitmap_file_t`
+#[repr(C)]
+struct BitmapFile {
+    path: [u8; 4096],
+}
+const _: () = assert!(size_of::<BitmapFile>() == 4096);
+
 const MD: u8 = 9;
+nix::ioctl_read!(ioc_get_bitmap_file, MD, 0x15, BitmapFile);
 nix::ioctl_read!(ioc_raid_version, MD, 0x10, Version);
 nix::ioctl_read!(ioc_get_array_info, MD, 0x11, ArrayInfo);
 nix::ioctl_read!(ioc_get_disk_info, MD, 0x12, DiskInfo);
@@ -118,6 +126,18 @@ pub fn get_array_info(fd: impl AsFd) -> io::Result<ArrayInfo> {
     // SAFETY: the ioctl writes one ArrayInfo (72 bytes, asserted) to the pointer.
     unsafe { ioc_get_array_info(fd.as_fd().as_raw_fd(), &mut info) }?;
     Ok(info)
+}
+
+/// GET_BITMAP_FILE: the path of the array's bitmap file; `None` where its bitmap is on the members, or where it has none.
+///
+/// # Errors
+/// The errno of the ioctl.
+pub fn get_bitmap_file(fd: impl AsFd) -> io::Result<Option<String>> {
+    let mut file = Box::new(BitmapFile { path: [0; 4096] });
+    // SAFETY: the ioctl writes one BitmapFile (4096 bytes, asserted) to the pointer.
+    unsafe { ioc_get_bitmap_file(fd.as_fd().as_raw_fd(), &mut *file) }?;
+    let path: Vec<u8> = file.path.iter().copied().take_while(|b| *b != 0).collect();
+    Ok(Some(String::from_utf8_lossy(&path).into_owned()).filter(|p| !p.is_empty()))
 }
 
 /// RAID_VERSION: tells an md device from any other.

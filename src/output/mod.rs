@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod detail;
 pub mod escape;
 pub mod examine;
 pub mod examine_bitmap;
