@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{examine, examine_bitmap, not_built, stop};
+use crate::cmd::{detail, examine, examine_bitmap, not_built, stop};
 use crate::error::Exit;
 
 /// Does what was asked for.
@@ -24,6 +24,11 @@ pub fn run(request: &MiscRequest) -> Exit {
         let paths: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
         return stop::run(&request.common, &paths);
     }
+    // All in one document with --json, and /dev is walked over once.
+    if request.items.iter().all(|(action, _)| *action == MiscAction::Detail) {
+        let paths: Vec<&Path> = request.items.iter().map(|(_, path)| path.as_path()).collect();
+        return detail::run(request, &paths);
+    }
     request.items.iter().fold(Exit::OK, |worst, (action, path)| worst.worst(one(request, *action, path)))
 }
 
@@ -31,6 +36,7 @@ pub fn run(request: &MiscRequest) -> Exit {
 fn one(request: &MiscRequest, action: MiscAction, path: &Path) -> Exit {
     match action {
         MiscAction::Stop => stop::run(&request.common, &[path.to_owned()]),
+        MiscAction::Detail => detail::run(request, &[path]),
         _ => not_built(&format!("{action:?}")),
     }
 }
@@ -39,6 +45,7 @@ fn one(request: &MiscRequest, action: MiscAction, path: &Path) -> Exit {
 fn without_device(request: &MiscRequest) -> Exit {
     match request.action {
         Some(MiscAction::Stop) if request.common.scan => stop::scan(&request.common),
+        Some(MiscAction::Detail) => detail::scan(request),
         _ => not_built("misc mode without a device"),
     }
 }

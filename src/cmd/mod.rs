@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod create;
+pub mod detail;
 pub mod examine;
 pub mod examine_bitmap;
 pub mod misc;

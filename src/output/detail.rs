@@ -74,6 +74,9 @@ pub struct Detail {
     pub members: Vec<Member>,
     /// The members in the kernel's order, as indices into `members`: for `--export`.
     pub listed: Vec<usize>,
+    /// For `--brief`: members that are neither in the array nor anything else; other than the kernel's count of spares this
+    /// leaves out those with the write-mostly or failfast flag, as in the reference.
+    pub plain_spares: u32,
     /// Inactive: why, one sentence each.
     pub reasons: Vec<String>,
     /// Inactive: what to do next.
@@ -244,6 +247,8 @@ pub struct Member {
     pub journal: bool,
     /// Takes the place of another.
     pub replacement: bool,
+    /// raid10 with whole copies: which copy it holds part of (`A`, `B`, ...).
+    pub set: Option<char>,
     /// The device has been taken out of the machine.
     pub gone: bool,
     /// The array is inactive: nothing more is known than that it belongs here.
@@ -261,10 +266,12 @@ impl Member {
         }
         let spare = !self.faulty && !self.active && !self.in_sync && !self.journal;
         let rebuilding = spare && self.slot.is_some();
+        let set = self.set.filter(|_| self.active).map_or(String::new(), |c| format!(" set-{c}"));
         [
             (self.faulty, " faulty"),
             (self.active, " active"),
             (self.in_sync, " sync"),
+            (true, set.as_str()),
             (self.write_mostly, " writemostly"),
             (self.failfast, " failfast"),
             (self.journal, " journal"),
@@ -274,6 +281,17 @@ impl Member {
         .into_iter()
         .filter_map(|(on, word)| on.then_some(word))
         .collect()
+    }
+
+    /// The copy that a slot of a raid10 belongs to, where each copy is a whole set of members: near copies only, and as many
+    /// slots as fit whole sets.
+    #[must_use]
+    pub fn raid10_set(layout: u32, raid_disks: u32, slot: u32) -> Option<char> {
+        let (near, far) = (layout & 0xff, (layout >> 8) & 0xff);
+        if near < 2 || far > 1 || near > 26 || raid_disks % near != 0 {
+            return None;
+        }
+        char::from_u32(u32::from(b'A') + slot % near)
     }
 
     /// In a slot, or the slot itself.

@@ -35,8 +35,8 @@ impl Detail {
             let _ = write!(out, " num-devices={count}");
         }
         let _ = write!(out, " metadata={}", self.metadata);
-        if self.counts.spare > 0 && !self.inactive {
-            let _ = write!(out, " spares={}", self.counts.spare);
+        if self.plain_spares > 0 && !self.inactive {
+            let _ = write!(out, " spares={}", self.plain_spares);
         }
         // As the reference does for a member that has no node: on the same line, with three blanks.
         out.extend(self.real_members().filter(|m| m.path.is_none()).map(|_| "   missing"));
@@ -100,7 +100,7 @@ fn export_member(out: &mut String, m: &Member) {
         return;
     }
     let id: String = kname.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let role = m.slot.filter(|_| !m.faulty).map_or("spare".to_owned(), |s| s.to_string());
+    let role = m.slot.map_or("spare".to_owned(), |s| s.to_string());
     let _ = writeln!(out, "MD_DEVICE_dev_{id}_ROLE={role}");
     if let Some(path) = &m.path {
         let _ = writeln!(out, "MD_DEVICE_dev_{id}_DEV={}", escape::word(path.as_bytes()));

@@ -35,6 +35,7 @@ fn recovering() -> Detail {
         chunk_bytes: 512 << 10,
         raid_disks: 3,
         counts: Counts { total: 4, active: 2, working: 3, failed: 1, spare: 1 },
+        plain_spares: 1,
         clean: true,
         degraded: true,
         sync: Some(Sync { action: Action::Recovery, percent: Some(2), waits: None }),
@@ -199,4 +200,14 @@ fn an_inactive_array_keeps_the_lines_of_the_reference_and_says_why() {
     );
     assert!(d.export(true).starts_with("MD_DEVICES=1\nMD_METADATA=1.2\n"));
     assert_eq!(d.test_status(), 2);
+}
+
+#[test]
+fn raid10_sets_are_named_where_each_copy_is_whole() {
+    let sets = |layout, disks| (0..disks).map(|s| Member::raid10_set(layout, disks, s)).collect::<Option<String>>();
+    assert_eq!(sets(0x103, 6).as_deref(), Some("ABCABC"));
+    assert_eq!(sets(0x104, 4).as_deref(), Some("ABCD"));
+    for (layout, disks) in [(0x102, 3), (0x201, 4), (0x1_0201, 2), (0x101, 2), (0, 2), (0x1ff, 255)] {
+        assert_eq!(sets(layout, disks), None, "{layout:x}");
+    }
 }

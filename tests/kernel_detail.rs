@@ -1,0 +1,294 @@
+//! `--detail` on real arrays: every byte, exit status and message as the reference has them in the same guest.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use vm::{MIB, Output, mdadm, reference, sh};
+
+/// What `--detail` is asked in each situation.
+const QUESTIONS: [&str; 8] = [
+    "--detail",
+    "--detail --test",
+    "--detail --brief",
+    "--detail --brief --verbose",
+    "--detail --export",
+    "--detail --no-devices",
+    "--detail --no-devices --export",
+    "--detail --brief --prefer=by-id",
+];
+
+/// Both answers; asked again where a resync moved on between the two.
+fn both(line: &str) -> (Output, Output) {
+    for _ in 0..5 {
+        let before = reference(line);
+        let ours = mdadm(line);
+        if reference(line) == before {
+            return (ours, before);
+        }
+    }
+    panic!("the answer to {line} changes all the time");
+}
+
+#[track_caller]
+fn same(array: &str) {
+    for question in QUESTIONS {
+        let (ours, theirs) = both(&format!("{question} {array}"));
+        assert_eq!(ours.stdout, theirs.stdout, "{question} {array}: ours, then the reference's");
+        assert_eq!((ours.status, ours.stderr), (theirs.status, theirs.stderr), "{question} {array}");
+    }
+    for question in ["--detail --scan", "--detail --scan --verbose", "--detail --scan --export", "--detail --scan -vv"]
+    {
+        let (ours, theirs) = both(question);
+        assert_eq!(ours, theirs, "{question}");
+    }
+}
+
+fn create(args: &str) {
+    sh("hostname myhost");
+    vm::reference(&format!("--create /dev/md0 --run --quiet {args}")).ok();
+}
+
+/// Stops /dev/md0 and forgets what is on the disks, whatever state it is in.
+fn stop(disks: &[String]) {
+    sh(
+        "for i in 1 2 3 4 5; do [ ! -e /sys/block/md0 ] || echo idle > /sys/block/md0/md/sync_action || true; done 2>/dev/null",
+    );
+    reference("--stop /dev/md0").ok();
+    reference(&format!("--zero-superblock {}", disks.join(" ")));
+}
+
+#[test]
+fn every_level_and_layout_is_shown_as_by_the_reference() {
+    let disks = vm::disks(5, 40 * MIB);
+    let [a, b, c, d, e] = &disks[..] else { panic!() };
+    for args in [
+        format!("-l0 -n2 --chunk=64 {a} {b}"),
+        format!("-llinear -n2 {a} {b}"),
+        format!("-l1 -n2 --assume-clean --bitmap=none {a} {b}"),
+        format!("-l1 -n2 -x2 --assume-clean --bitmap=internal {a} {b} {c} {d}"),
+        format!("-l4 -n3 -x1 --assume-clean --bitmap=none {a} {b} {c} {d}"),
+        format!("-l5 -n3 --layout=right-asymmetric --assume-clean --bitmap=internal {a} {b} {c}"),
+        format!("-l5 -n4 --assume-clean --bitmap=none --metadata=1.0 --homehost=other {a} {b} missing {c}"),
+        format!(
+            "-l6 -n5 --layout=left-asymmetric-6 --chunk=64 --assume-clean --bitmap=none --metadata=1.1 {a} {b} {c} {d} {e}"
+        ),
+        format!("-l10 -n4 --layout=n2 --assume-clean --bitmap=internal {a} {b} {c} {d}"),
+        format!("-l10 -n4 --layout=f2 --assume-clean --bitmap=none {a} {b} {c} {d}"),
+        format!("-l10 -n3 --layout=o2 -x1 --assume-clean --bitmap=none {a} {b} {c} {d}"),
+        format!("-l1 -n2 --write-mostly --failfast {b} {a} --assume-clean --bitmap=internal --name=x:y"),
+        format!("-l5 -n3 -x1 --consistency-policy=ppl --assume-clean {a} {b} {c} {d}"),
+        format!("-l5 -n3 --write-journal={d} --assume-clean {a} {b} {c}"),
+    ] {
+        create(&args);
+        same("/dev/md0");
+        stop(&disks);
+    }
+}
+
+#[test]
+fn failed_removed_and_replaced_members_are_shown_as_by_the_reference() {
+    let disks = vm::disks(5, 40 * MIB);
+    let [a, b, c, d, e] = &disks[..] else { panic!() };
+    create(&format!("-l1 -n2 --write-mostly --failfast --assume-clean --bitmap=none {a} {b}"));
+    reference(&format!("/dev/md0 --fail {a}")).ok();
+    same("/dev/md0");
+    reference(&format!("/dev/md0 --add-spare --write-mostly {c}")).ok();
+    reference(&format!("/dev/md0 --add-spare --failfast {d}")).ok();
+    vm::wait_sync("md0");
+    same("/dev/md0");
+    reference(&format!("/dev/md0 --remove {a}")).ok();
+    same("/dev/md0");
+    stop(&disks);
+    create(&format!("-l6 -n4 --assume-clean --bitmap=none {a} {b} {c} {d}"));
+    reference(&format!("/dev/md0 --fail {a} {b}")).ok();
+    same("/dev/md0");
+    stop(&disks);
+    create(&format!("-l5 -n3 --assume-clean --bitmap=none {a} {b} {c}"));
+    reference(&format!("/dev/md0 --fail {a}")).ok();
+    sh(&format!("echo faulty > /sys/block/md0/md/dev-{}/state || true", b.trim_start_matches("/dev/")));
+    same("/dev/md0");
+    stop(&disks);
+    create(&format!("-l10 -n4 --assume-clean --bitmap=none {a} {b} {c} {d}"));
+    reference(&format!("/dev/md0 --fail {a}")).ok();
+    sh(&format!("echo faulty > /sys/block/md0/md/dev-{}/state || true", b.trim_start_matches("/dev/")));
+    same("/dev/md0");
+    stop(&disks);
+    vm::sync_speed(50, 100);
+    create(&format!("-l5 -n3 -x2 --assume-clean --bitmap=none {a} {b} {c} {d} {e}"));
+    reference(&format!("/dev/md0 --replace {b}")).ok();
+    same("/dev/md0");
+    vm::wait_sync("md0");
+    same("/dev/md0");
+    stop(&disks);
+}
+
+#[test]
+fn a_resync_recovery_check_or_reshape_is_shown_as_by_the_reference() {
+    let disks = vm::disks(5, 40 * MIB);
+    let [a, b, c, d, e] = &disks[..] else { panic!() };
+    vm::sync_speed(20, 30);
+    create(&format!("-l1 -n2 --bitmap=none {a} {b}"));
+    same("/dev/md0");
+    reference(&format!("--create /dev/md1 --run -q -l1 -n2 --bitmap=none {c} {d}")).ok();
+    sh("[ $(grep -c resync /proc/mdstat) = 2 ]");
+    same("/dev/md0");
+    same("/dev/md1");
+    reference("--stop /dev/md1").ok();
+    stop(&disks);
+    create(&format!("-l1 -n2 --assume-clean --bitmap=none {a} {b}"));
+    for action in ["check", "repair"] {
+        vm::set_attr("md0", "sync_action", action);
+        same("/dev/md0");
+        vm::set_attr("md0", "sync_action", "idle");
+    }
+    stop(&disks);
+    create(&format!("-l5 -n3 -x1 --assume-clean --bitmap=none {a} {b} {c} {d}"));
+    reference(&format!("/dev/md0 --fail {b}")).ok();
+    same("/dev/md0");
+    vm::set_attr("md0", "sync_action", "frozen");
+    same("/dev/md0");
+    stop(&disks);
+    create(&format!("-l5 -n3 -x2 --assume-clean --bitmap=none {a} {b} {c} {d} {e}"));
+    reference("--grow /dev/md0 -n5 --quiet").ok();
+    same("/dev/md0");
+    vm::wait_sync("md0");
+    stop(&disks);
+    for change in ["--chunk=64", "--layout=right-symmetric"] {
+        vm::sync_speed(1_000_000, 2_000_000);
+        create(&format!("-l5 -n3 --assume-clean --bitmap=none {a} {b} {c}"));
+        vm::sync_speed(20, 30);
+        reference(&format!("--grow /dev/md0 {change} --quiet --backup-file=/mnt/backup{}", change.len()));
+        same("/dev/md0");
+        vm::wait_sync("md0");
+        stop(&disks);
+    }
+}
+
+#[test]
+fn a_pending_resync_and_read_only_are_shown_as_by_the_reference() {
+    let disks = vm::disks(2, 40 * MIB);
+    create(&format!("-l1 -n2 --bitmap=none {} {}", disks[0], disks[1]));
+    vm::wait_sync("md0");
+    reference("--readonly /dev/md0").ok();
+    same("/dev/md0");
+    stop(&disks);
+    vm::sync_speed(20, 30);
+    create(&format!("-l1 -n2 --bitmap=none {} {}", disks[0], disks[1]));
+    reference("--stop /dev/md0").ok();
+    sh("echo 1 > /sys/module/md_mod/parameters/start_ro");
+    reference(&format!("--assemble /dev/md0 {} {}", disks[0], disks[1])).ok();
+    assert_eq!(vm::attr("md0", "array_state"), "read-auto");
+    same("/dev/md0");
+    stop(&disks);
+}
+
+#[test]
+fn a_raid0_whose_member_was_pulled_is_broken() {
+    sh("hostname myhost; ls /dev/sda");
+    let disk = vm::disk(40 * MIB);
+    reference(&format!("--create /dev/md0 --run --quiet -l0 -n2 /dev/sda {disk}")).ok();
+    same("/dev/md0");
+    sh(
+        "echo 1 > /sys/block/sda/device/delete; sleep 0.3; dd if=/dev/zero of=/dev/md0 oflag=direct bs=64k count=30 2>/dev/null || true",
+    );
+    assert_eq!(vm::attr("md0", "array_state"), "broken");
+    same("/dev/md0");
+    assert_eq!(mdadm("--detail --test /dev/md0").status, 2);
+}
+
+/// Ours without the lines that say why the array does not run.
+fn without_reasons(text: &str) -> String {
+    text.lines().filter(|l| !l.starts_with("       Not Started : ") && !l.starts_with("         Next Step : ")).fold(
+        String::new(),
+        |mut all, line| {
+            all.push_str(line);
+            all.push('\n');
+            all
+        },
+    )
+}
+
+#[test]
+fn an_inactive_array_keeps_the_lines_of_the_reference_and_says_why() {
+    let disks = vm::disks(5, 40 * MIB);
+    create(&format!("-l5 -n5 --assume-clean --bitmap=none {}", disks.join(" ")));
+    reference("--stop /dev/md0").ok();
+    for (n, disk) in [3usize, 0, 4, 1].into_iter().map(|n| &disks[n]).enumerate() {
+        reference(&format!("--incremental --quiet {disk}"));
+        for question in QUESTIONS {
+            let (ours, theirs) = both(&format!("{question} /dev/md0"));
+            assert_eq!(without_reasons(&ours.stdout), theirs.stdout, "{question}");
+            assert_eq!((ours.status, ours.stderr), (theirs.status, theirs.stderr), "{question}");
+        }
+        let text = mdadm("--detail /dev/md0").ok().stdout;
+        let here = format!("       Not Started : {} of 5 up-to-date members are here (missing: slot ", n + 1);
+        assert!(text.contains(&here), "{text}");
+        assert_eq!(text.contains("Next Step : mdadm --run /dev/md0\n"), n == 3, "{text}");
+    }
+    for question in ["--detail --scan", "--detail --scan --verbose", "--detail --scan --export"] {
+        let (ours, theirs) = both(question);
+        assert_eq!(ours, theirs, "{question}");
+    }
+    reference("--stop /dev/md0").ok();
+}
+
+#[test]
+fn names_links_and_partitions_are_shown_as_by_the_reference() {
+    let disks = vm::disks(4, 40 * MIB);
+    let [a, b, c, d] = &disks[..] else { panic!() };
+    sh("hostname myhost");
+    reference(&format!("--create /dev/md/foo --run -q -l1 -n2 --assume-clean --bitmap=none {a} {b}")).ok();
+    reference(&format!("--create bar --run -q -l1 -n2 --assume-clean --bitmap=none --homehost=other {c} {d}")).ok();
+    for path in ["/dev/md/foo", "/dev/md127", "/dev/md/bar", "/dev/md126"] {
+        same(path);
+    }
+    same("/dev/md/foo --homehost=other /dev/md/bar");
+    same("/dev/md/foo /dev/nosuch /dev/md/bar");
+    sh(&format!("mkdir -p /dev/disk/by-id; ln -s {a} /dev/disk/by-id/zz; ln -s {b} /dev/l"));
+    same("/dev/md/foo");
+    sh("rm -f /run/mdadm/map /dev/l");
+    let ours = mdadm("--detail --scan --export").ok();
+    assert!(!std::path::Path::new("/run/mdadm/map").exists(), "a reading command wrote");
+    assert_eq!(ours, reference("--detail --scan --export"));
+    sh("rm -f /run/mdadm/map /dev/md/*");
+    let ours = mdadm("--detail --scan --export").ok();
+    assert_eq!(ours, reference("--detail --scan --export"));
+    same("/dev/md127");
+    sh("printf 'label: gpt\\n,10M\\n' | sfdisk -q /dev/md127; ls /dev/md127p1");
+    same("/dev/md127p1");
+    for wrong in ["/dev/nosuch", "/dev", "/dev/tty", a, "/mnt/disk0", "md127", "/dev/loop-control"] {
+        same(wrong);
+    }
+    sh("echo md9 > /sys/module/md_mod/parameters/new_array");
+    for question in QUESTIONS {
+        let (ours, theirs) = both(&format!("{question} /dev/md9"));
+        assert_eq!(ours, theirs, "{question}");
+    }
+}
+
+#[test]
+fn a_lockless_bitmap_is_told_with_its_states() {
+    let disks = vm::disks(3, 40 * MIB);
+    create(&format!("-l5 -n3 --bitmap=lockless --assume-clean {}", disks.join(" ")));
+    vm::write_pattern("/dev/md0", 0, MIB, 1);
+    let theirs = reference("--detail /dev/md0").ok().stdout;
+    let ours = mdadm("--detail /dev/md0").ok().stdout;
+    let added: Vec<&str> = ours.lines().filter(|l| l.trim_start().starts_with("Bitmap ")).collect();
+    assert_eq!(added[..3], ["       Bitmap Type : lockless", "      Bitmap Chunk : 64K", "     Bitmap Chunks : 608"]);
+    assert_eq!(added.len(), 5, "{ours}");
+    let rest: Vec<&str> = ours.lines().filter(|l| !l.trim_start().starts_with("Bitmap ")).collect();
+    assert_eq!(rest, theirs.lines().collect::<Vec<_>>());
+    let export = mdadm("--detail --export /dev/md0").ok().stdout;
+    assert_eq!(export.replace("MD_BITMAP_TYPE=lockless\n", ""), reference("--detail --export /dev/md0").stdout);
+    assert!(export.contains("\nMD_BITMAP_TYPE=lockless\n"));
+    assert_eq!(mdadm("--detail --brief /dev/md0"), reference("--detail --brief /dev/md0"));
+    let json = mdadm("--detail --json /dev/md0").ok().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let bits = vm::attr("md0", "llbitmap/bits");
+    for line in bits.lines() {
+        let (name, count) = line.rsplit_once(' ').unwrap();
+        assert_eq!(json[0]["bitmap"]["states"][name.replace(' ', "_")].to_string(), count, "{bits}");
+    }
+    assert_eq!(json[0]["bitmap"]["chunk_bytes"], 65536);
+    assert_eq!(json[0]["members"].as_array().unwrap().len(), 3);
+}
