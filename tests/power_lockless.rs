@@ -166,3 +166,14 @@ fn guest_assembles_resyncs_and_checks() {
     mdadm("--stop /dev/md0");
     println!("{blocks} blocks of {} acknowledged writes are right", first + second - SECOND_LIFE + 2);
 }
+
+#[test]
+#[ignore = "until --assemble and --detail are there"]
+fn the_demo_of_the_readme_runs_to_its_end() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/run");
+    let out = std::process::Command::new(demo).env("MDADM", env!("CARGO_BIN_EXE_mdadm")).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(text.matches("file-4: OK").count(), 2, "{text}");
+    assert!(text.contains("=== Done"), "{text}");
+}

@@ -45,7 +45,7 @@ pub fn count(dev: &dyn ReadAt, start: u64, chunks: u64) -> Result<u64, BitmapErr
         let len = usize::try_from(whole - done).unwrap_or(usize::MAX).min(buf.len());
         let Some(piece) = buf.get_mut(..len) else { break };
         dev.read_at(start + SUPER_BYTES as u64 + done, piece)?;
-        set += piece.iter().map(|b| u64::from(b.count_ones())).sum::<u64>();
+        set += ones(piece);
         done += len as u64;
     }
     if chunks % 8 != 0 {
@@ -55,6 +55,14 @@ pub fn count(dev: &dyn ReadAt, start: u64, chunks: u64) -> Result<u64, BitmapErr
         set += u64::from(kept.count_ones());
     }
     Ok(set)
+}
+
+/// The set bits, eight bytes at a time.
+fn ones(bytes: &[u8]) -> u64 {
+    let (words, rest) = (bytes.chunks_exact(8), bytes.chunks_exact(8).remainder());
+    let word = |eight: &[u8]| eight.try_into().map_or(0, |eight| u64::from_le_bytes(eight).count_ones());
+    words.map(|eight| u64::from(word(eight))).sum::<u64>()
+        + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
 /// The bitmap of one node, or the only one.
