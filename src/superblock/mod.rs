@@ -4,6 +4,7 @@
 
 pub mod field;
 pub mod foreign;
+pub mod v0;
 pub mod v1;
 
 use thiserror::Error;
