@@ -4,7 +4,7 @@
 //! a bitmap, superblock included, each at a multiple of [`NODE_ALIGN`] from the first (`md_bitmap_read_sb`).
 
 use super::BitmapError;
-use super::header::{BitmapSuper, Kind, SUPER_BYTES};
+use super::header::{BitmapSuper, SUPER_BYTES};
 use crate::blockio::ReadAt;
 
 /// The bitmaps of the nodes start at multiples of this many bytes.
@@ -79,6 +79,8 @@ pub struct NodeBitmap {
 }
 
 /// Reads the bitmaps of all nodes of a clustered one at byte `start`, with `sb` its first superblock, and hands each on.
+/// Any version that says it has nodes counts as clustered, as for the reference. Without `counted` the bits are left alone
+/// and count as 0.
 ///
 /// # Errors
 /// As [`count`]; [`BitmapError::NodeMagic`] where a node has none. What was handed on before stands.
@@ -86,17 +88,17 @@ pub fn each_node(
     dev: &dyn ReadAt,
     start: u64,
     sb: &BitmapSuper,
+    counted: bool,
     mut each: impl FnMut(u32, NodeBitmap),
 ) -> Result<(), BitmapError> {
-    let nodes = if sb.version() == Kind::Clustered.version() { sb.nodes().max(1) } else { 1 };
     let mut at = start;
-    for node in 0..nodes {
+    for node in 0..sb.nodes().max(1) {
         let sb = BitmapSuper::read(dev, at).map_err(|e| match e {
             BitmapError::NoMagic { found } => BitmapError::NodeMagic { found },
             e => e,
         })?;
         let chunks = sb.chunks()?;
-        let dirty = count(dev, at, chunks)?;
+        let dirty = if counted { count(dev, at, chunks)? } else { 0 };
         let next = at.checked_add(bitmap_bytes(chunks));
         each(node, NodeBitmap { sb, start: at, chunks, dirty });
         at = next.unwrap_or(u64::MAX);
@@ -138,7 +140,7 @@ mod tests {
             dev.bytes[at + 256..at + 256 + node].fill(0xff);
         }
         let mut dirty = Vec::new();
-        each_node(&dev, 4096, &sb, |node, b| dirty.push((node, b.start, b.chunks, b.dirty))).unwrap();
+        each_node(&dev, 4096, &sb, true, |node, b| dirty.push((node, b.start, b.chunks, b.dirty))).unwrap();
         assert_eq!(dirty, [(0, 4096, chunks, 0), (1, 12288, chunks, 8), (2, 20480, chunks, 16)]);
     }
 
@@ -153,7 +155,7 @@ mod tests {
             dev.bytes[at..at + 256].copy_from_slice(sb.bytes());
         }
         let mut seen = 0;
-        let end = each_node(&dev, 0, &sb, |_, _| seen += 1);
+        let end = each_node(&dev, 0, &sb, true, |_, _| seen += 1);
         assert!(matches!(end, Err(BitmapError::OutsideDevice { .. })));
         assert_eq!(seen, 256);
     }

@@ -26,7 +26,9 @@ pub struct BitmapView {
     pub sb: BitmapSuper,
     /// The member that it is on; `None` for a bitmap file.
     pub member: Option<MemberFacts>,
-    /// What the chunks are; `None` where they were not to be read (`--brief`).
+    /// Whether bits were counted: not with `--brief`.
+    pub counted: bool,
+    /// What the chunks are; `None` where they could not, or were not to be read.
     pub body: Option<Body>,
 }
 
@@ -107,10 +109,12 @@ pub struct Running {
 
 impl BitmapView {
     /// Whether the bitmap is behind its member, or the newest member named: then it says nothing about clean chunks.
+    /// `None` where that means nothing: no member, no states of its own, or a running array.
     #[must_use]
     pub fn is_stale(&self) -> Option<bool> {
-        let member = self.member?;
-        Some(self.sb.events() < member.newest_events.max(member.events))
+        let member = self.member.filter(|_| self.is_in_use())?;
+        let live = matches!(&self.body, Some(Body::Lockless(b)) if b.running.is_some() || b.disk.is_none());
+        (!live).then_some(self.sb.events() < member.newest_events.max(member.events))
     }
 
     /// Whether the kernel keeps this copy: it does on active members only.
@@ -130,10 +134,12 @@ impl LocklessView {
     /// Chunks and bytes of the sync range that a start now would resync; `None` where the states are not known.
     #[must_use]
     pub fn resync(&self, stale: bool) -> Option<(u64, u64)> {
+        if matches!(self.chunks, Chunks::Predicted(_)) {
+            return Some((0, 0));
+        }
         let mut counts = *self.counts()?;
         // The kernel does not say what the last chunk is: the member's copy is the best guess.
         counts.last = counts.last.or(self.disk.and_then(|d| d.last));
-        let stale = stale && self.running.is_none();
         let bytes = counts.resync_bytes(stale, self.cover.sync_bytes / 512, self.cover.chunk_bytes);
         Some((counts.resync_chunks(stale), bytes))
     }

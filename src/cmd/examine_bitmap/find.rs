@@ -77,7 +77,9 @@ fn on_member(dev: &dyn ReadAt, sb: &SuperV1, shown: &str) -> Result<(u64, Bitmap
     let none = || format!("{shown} doesn't have bitmap");
     let start = summary::start(dev, sb).map_err(|e| format!("{shown}: {e}"))?.ok_or_else(none)?;
     match BitmapSuper::read(dev, start) {
-        Ok(found) => Ok((start, found)),
+        Ok(found) if found.uuid() == sb.set_uuid() => Ok((start, found)),
+        // The kernel refuses it, and the reference does not see it.
+        Ok(found) => Err(format!("{}: what is there is that of array {}", none(), found.uuid())),
         Err(BitmapError::NoMagic { .. }) => Err(none()),
         Err(e) => Err(format!("{shown}: {e}")),
     }

@@ -21,9 +21,10 @@ use crate::uuid::Uuid;
 /// Reads what the chunks are, as far as it is wanted.
 pub fn view(host: &Host, common: &Common, found: &Found, shown: String, newest: &HashMap<Uuid, u64>) -> Examined {
     let member = found.member.as_ref().map(|(_, sb)| facts(sb, newest));
-    let mut view = BitmapView { device: shown.clone(), start: found.start, sb: found.sb.clone(), member, body: None };
     // As in the reference, both mean: no counts.
     let brief = (common.brief > 0 || common.scan) && !common.json;
+    let (device, sb) = (shown.clone(), found.sb.clone());
+    let mut view = BitmapView { device, start: found.start, sb, member, counted: !brief, body: None };
     let read = match found.sb.kind() {
         Err(_) => {
             let version = found.sb.version();
@@ -33,8 +34,8 @@ pub fn view(host: &Host, common: &Common, found: &Found, shown: String, newest: 
             ];
             return Examined { shown, view: Some(view), errors };
         }
-        Ok(_) if brief => Ok(None),
         Ok(kind) => match kind {
+            Kind::Lockless if brief => Ok(None),
             Kind::Lockless => lockless_body(host, common, found).map(|b| Some(Body::Lockless(Box::new(b)))),
             _ => bits_body(found, &mut view).map(|()| None),
         },
@@ -82,7 +83,7 @@ fn fits(found: &Found) -> Result<(), BitmapError> {
 /// Bits of all nodes; those read before an error are kept.
 fn bits_body(found: &Found, view: &mut BitmapView) -> Result<(), BitmapError> {
     let mut nodes = Vec::new();
-    let read = bits::each_node(&found.dev, found.start, &found.sb, |_, node| nodes.push(node));
+    let read = bits::each_node(&found.dev, found.start, &found.sb, view.counted, |_, node| nodes.push(node));
     if !nodes.is_empty() {
         view.body = Some(Body::Bits(nodes));
     }

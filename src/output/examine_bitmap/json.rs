@@ -22,7 +22,7 @@ pub fn failed(device: &str, error: &str) -> Value {
 #[must_use]
 pub fn object(view: &BitmapView, error: Option<&str>) -> Value {
     let sb = &view.sb;
-    let clustered = sb.version() == Kind::Clustered.version();
+    let clustered = sb.nodes() > 0 && sb.version() != Kind::Lockless.version();
     let mut out = json!({
         "schema": SCHEMA,
         "device": view.device,
@@ -123,8 +123,8 @@ fn states(counts: &StateCounts) -> Value {
 
 fn lockless(view: &BitmapView, body: &LocklessView) -> Value {
     let stale = view.is_stale();
-    let first_use = matches!(body.chunks, Chunks::Predicted(_));
-    let resync = if first_use { Some((0, 0)) } else { body.resync(stale == Some(true)) };
+    // What a spare's copy says decides nothing.
+    let resync = body.resync(stale == Some(true)).filter(|_| view.is_in_use() || body.running.is_some());
     json!({
         "chunks_from": match body.chunks {
             Chunks::Stored(_) => "superblock",

@@ -116,22 +116,32 @@ fn differs(body: &LocklessView) -> String {
 }
 
 fn resync(out: &mut String, view: &BitmapView, body: &LocklessView) {
-    if matches!(body.chunks, Chunks::Predicted(_)) {
-        line(out, "Resync", "nothing: no chunk has a state yet");
-        return;
-    }
-    let stale = view.is_stale() == Some(true) && body.running.is_none();
+    let stale = view.is_stale() == Some(true);
     if stale && let Some(member) = view.member {
         let (bitmap, newest) = (view.sb.events(), member.newest_events.max(member.events));
         let what = format!("events {bitmap}, the array's {newest}: all written chunks need a resync");
         line(out, "Out Of Date", what);
     }
-    let Some((chunks, bytes)) = body.resync(stale) else { return };
-    let size = match body.cover.stripes {
-        Some(s) => format!("{} of each member, {} of the array", kib(bytes), kib(bytes.saturating_mul(s.data_members))),
-        None => kib(bytes),
-    };
-    line(out, "Resync", format_args!("{chunks} chunks, {size}, if the array started now"));
+    if !view.is_in_use() && body.running.is_none() {
+        return;
+    }
+    match body.resync(stale) {
+        Some((0, _)) if matches!(body.chunks, Chunks::Predicted(_)) => {
+            line(out, "Resync", "nothing, no chunk has a state yet")
+        }
+        Some((0, _)) => line(out, "Resync", "nothing, if the array started now"),
+        Some((chunks, bytes)) => {
+            let size = match body.cover.stripes {
+                Some(s) => {
+                    let wide = kib(bytes.saturating_mul(s.data_members));
+                    format!("{} of each member, {wide} of the array", kib(bytes))
+                }
+                None => kib(bytes),
+            };
+            line(out, "Resync", format_args!("{chunks} chunks, {size}, if the array started now"));
+        }
+        None => {}
+    }
 }
 
 fn range(out: &mut String, body: &LocklessView, run: Run) {

@@ -28,12 +28,13 @@ pub fn text(view: &BitmapView) -> String {
     let sb = &view.sb;
     let mut out = header(&view.device, sb);
     line(&mut out, "UUID", sb.uuid());
-    let clustered = sb.version() == Kind::Clustered.version() && sb.nodes() > 0;
+    // Any version but ours: the reference goes by the number of nodes alone.
+    let clustered = sb.nodes() > 0 && sb.version() != Kind::Lockless.version();
     if !clustered {
         progress(&mut out, sb);
     }
     line(&mut out, "Chunksize", chunk(sb, view));
-    line(&mut out, "Daemon", format_args!("{}s flush period", sb.daemon_sleep()));
+    line(&mut out, "Daemon", format_args!("{}s flush period", i32::from_le_bytes(sb.daemon_sleep().to_le_bytes())));
     match sb.write_behind() {
         0 => line(&mut out, "Write Mode", "Normal"),
         n => line(&mut out, "Write Mode", format_args!("Allow write behind, max {n}")),
@@ -53,10 +54,10 @@ pub fn text(view: &BitmapView) -> String {
             for (slot, node) in nodes.iter().enumerate() {
                 line(&mut out, "Node Slot", slot);
                 progress(&mut out, &node.sb);
-                bits(&mut out, node);
+                bits(&mut out, view, node);
             }
         }
-        Some(Body::Bits(nodes)) => nodes.iter().for_each(|n| bits(&mut out, n)),
+        Some(Body::Bits(nodes)) => nodes.iter().for_each(|n| bits(&mut out, view, n)),
         _ => {}
     }
     out
@@ -96,7 +97,10 @@ fn chunk(sb: &BitmapSuper, view: &BitmapView) -> String {
     format!("{size} {unit}")
 }
 
-fn bits(out: &mut String, node: &NodeBitmap) {
+fn bits(out: &mut String, view: &BitmapView, node: &NodeBitmap) {
+    if !view.counted {
+        return;
+    }
     let share = percent(node.dirty, node.chunks);
     line(out, "Bitmap", format_args!("{} bits (chunks), {} dirty ({share})", node.chunks, node.dirty));
 }
