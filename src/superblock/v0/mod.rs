@@ -226,24 +226,24 @@ impl SuperV0 {
     /// Number of the level.
     #[must_use]
     pub fn level_raw(&self) -> i32 {
-        self.word(word::LEVEL).cast_signed()
+        signed(self.word(word::LEVEL))
     }
 
     /// Sets the level.
     pub fn set_level_raw(&mut self, level: i32) {
-        self.put_word(word::LEVEL, level.cast_unsigned());
+        self.put_word(word::LEVEL, u32::from_ne_bytes(level.to_ne_bytes()));
     }
 
     /// Level after the reshape.
     #[must_use]
     pub fn new_level_raw(&self) -> i32 {
-        self.word(word::NEW_LEVEL).cast_signed()
+        signed(self.word(word::NEW_LEVEL))
     }
 
     /// Change in the number of slots.
     #[must_use]
     pub fn delta_disks(&self) -> i32 {
-        self.word(word::DELTA_DISKS).cast_signed()
+        signed(self.word(word::DELTA_DISKS))
     }
 
     /// Rises with each update.
@@ -364,6 +364,10 @@ impl SuperV0 {
     pub fn size(&self) -> Sectors {
         KiB(self.size_kib().into()).sectors().unwrap_or_default()
     }
+}
+
+fn signed(word: u32) -> i32 {
+    i32::from_ne_bytes(word.to_ne_bytes())
 }
 
 /// The byte at which the superblock lies: the start of the last whole 64 KiB before the last one that is reserved.
