@@ -123,7 +123,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::UpdateSubarray, "update-subarray", Value, X, First(Mode::Misc)).later(),
     opt(Id::UdevRules, "udev-rules", Optional, X, First(Mode::Misc)).later(),
     opt(Id::Offroot, "offroot", Flag, ALL, Neutral),
-    opt(Id::ExamineBadblocks, "examine-badblocks", Flag, X, Always(Mode::Misc)).later(),
+    opt(Id::ExamineBadblocks, "examine-badblocks", Flag, X, Always(Mode::Misc)),
     opt(Id::Dump, "dump", Value, X, Always(Mode::Misc)).later(),
     opt(Id::Restore, "restore", Value, X, Always(Mode::Misc)).later(),
     opt(Id::Help, "help", Flag, ALL, Neutral).short('h', ALL),

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
-use crate::cli::request::{Common, MiscRequest};
+use crate::cli::request::{Common, Metadata, MiscRequest};
 use crate::cmd::apply::reason;
+use crate::cmd::member::{Loaded, cannot_open, load};
 use crate::cmd::print;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
@@ -21,6 +22,7 @@ use crate::output::examine::{self, Examined, Member, MemberBitmap, What};
 use crate::superblock::foreign::{self, Found, Table};
 use crate::superblock::v1::{self, Minor, SuperV1};
 use crate::time;
+use crate::units::Sectors;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Run<'_> {
     /// One device; false where nobody reads any more.
     fn one(&mut self, path: &Path) -> bool {
         let device = escape::text(path.as_os_str().as_encoded_bytes());
-        let found = match examine_device(path, &device, self.homehost.as_deref()) {
+        let found = match examine_device(path, &device, self) {
             Ok(found) => found,
             Err(failure) => {
                 self.failed(&device, failure);
@@ -124,19 +126,24 @@ impl Run<'_> {
     fn failed(&mut self, device: &str, failure: Failure) {
         let is_told = match &failure {
             Failure::Open(_) => !self.common.scan,
-            Failure::Nothing => self.form != Form::Brief,
-            Failure::Broken(_) => true,
+            Failure::Nothing(_) | Failure::NotOfFormat(_) => self.form != Form::Brief,
         };
-        let line = match failure {
-            Failure::Open(why) => format!("cannot open {device}: {why}"),
-            Failure::Nothing => format!("No md superblock detected on {device}."),
-            Failure::Broken(why) => format!("No usable md superblock on {device}: {why}"),
+        let fails = is_told && !matches!(failure, Failure::NotOfFormat(_));
+        let (line, hint) = match failure {
+            Failure::Open(why) => (format!("cannot open {device}: {why}"), None),
+            Failure::Nothing(why) => (format!("No md superblock detected on {device}."), why),
+            Failure::NotOfFormat(got) => {
+                (format!("No super block found on {device} (Expected magic {:08x}, got {got:08x})", v1::MAGIC), None)
+            }
         };
         if is_told {
             print::complain(&line);
+            if let Some(hint) = hint {
+                print::complain(format!("{device}: {hint}"));
+            }
         }
         if !self.common.scan {
-            if is_told {
+            if fails {
                 self.exit = Exit::FAIL;
             }
             self.done.push(Err((device.to_owned(), line)));
@@ -196,35 +203,35 @@ pub fn when(seconds: u64) -> String {
 enum Failure {
     /// It could not be opened.
     Open(String),
-    /// There is no metadata.
-    Nothing,
-    /// There is, but it cannot be used.
-    Broken(String),
+    /// There is no metadata, or none that can be used, for this reason.
+    Nothing(Option<String>),
+    /// There is none of the format that was asked for: the word where its magic would be.
+    NotOfFormat(u32),
 }
 
-/// Why a device could not be opened, in words.
-pub fn cannot_open(e: &std::io::Error) -> String {
-    match e.raw_os_error() {
-        Some(libc::ENOTBLK) => "it is neither a block device nor a plain file".into(),
-        _ => reason(e),
-    }
-}
-
-fn examine_device(path: &Path, device: &str, homehost: Option<&str>) -> Result<Examined, Failure> {
+fn examine_device(path: &Path, device: &str, run: &Run) -> Result<Examined, Failure> {
     let dev = RealDevice::open(path, Access::Read).map_err(|e| Failure::Open(cannot_open(&e)))?;
-    let v1 = v1::read_any(&dev);
-    let v090 = foreign::v090(&dev);
-    let what = match (v1, v090) {
-        // Of two superblocks the one created last counts, as in the reference.
-        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime) > sb.ctime() => foreign_what(Found::V090(old)),
-        (Ok(Some((minor, sb))), _) => What::Member(Box::new(member(&dev, minor, sb, homehost))),
-        (_, Some(old)) => foreign_what(Found::V090(old)),
-        (v1, None) => match foreign::container(&dev).or_else(|| foreign::mbr(&dev).map(Found::Table)) {
-            Some(found) => foreign_what(found),
-            None => return Err(v1.err().map_or(Failure::Nothing, |e| Failure::Broken(e.to_string()))),
-        },
+    let what = match load(&dev, run.common.metadata) {
+        Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, run.homehost.as_deref()))),
+        Ok(Some(Loaded::Foreign(found))) => foreign_what(found),
+        Ok(None) if run.common.metadata.is_some() => return Err(Failure::NotOfFormat(first_word(&dev, run))),
+        Ok(None) => return Err(Failure::Nothing(None)),
+        Err(e) => return Err(Failure::Nothing(Some(e.to_string()))),
     };
     Ok(Examined { device: device.to_owned(), what })
+}
+
+/// The word where the magic of the wanted format would be, for the message.
+fn first_word(dev: &RealDevice, run: &Run) -> u32 {
+    let sectors = dev.size().sectors();
+    let at = match run.common.metadata {
+        Some(Metadata::V090) => foreign::v090_offset(dev.size().0),
+        Some(Metadata::V1_0) => v1::super_offset(Minor::V0, sectors).and_then(Sectors::bytes).map(|b| b.0),
+        Some(Metadata::V1_1) => Some(0),
+        _ => Some(4096),
+    };
+    let mut word = [0u8; 4];
+    at.and_then(|at| dev.read_at(at, &mut word).ok()).map_or(0, |()| u32::from_le_bytes(word))
 }
 
 fn foreign_what(found: Found) -> What {

@@ -1,9 +1,9 @@
 //! Misc mode: one action on each device, in the order typed; the worst status counts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{detail, examine, examine_bitmap, not_built, stop};
+use crate::cmd::{detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop};
 use crate::error::Exit;
 
 /// Does what was asked for.
@@ -19,24 +19,27 @@ pub fn run(request: &MiscRequest) -> Exit {
     if request.items.is_empty() {
         return without_device(request);
     }
-    // One `--plan` shows one document, so arrays to be stopped are planned together.
-    if request.items.iter().all(|(action, _)| *action == MiscAction::Stop) {
+    // One `--plan` or `--json` shows one document, and /dev is walked over once: devices of one action go together.
+    if let Some((action, _)) = request.items.first()
+        && request.items.iter().all(|(other, _)| other == action)
+    {
         let paths: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
-        return stop::run(&request.common, &paths);
+        return all(request, *action, &paths);
     }
-    // All in one document with --json, and /dev is walked over once.
-    if request.items.iter().all(|(action, _)| *action == MiscAction::Detail) {
-        let paths: Vec<&Path> = request.items.iter().map(|(_, path)| path.as_path()).collect();
-        return detail::run(request, &paths);
-    }
-    request.items.iter().fold(Exit::OK, |worst, (action, path)| worst.worst(one(request, *action, path)))
+    request
+        .items
+        .iter()
+        .fold(Exit::OK, |worst, (action, path)| worst.worst(all(request, *action, std::slice::from_ref(path))))
 }
 
-/// One action on one device.
-fn one(request: &MiscRequest, action: MiscAction, path: &Path) -> Exit {
+/// One action on some devices.
+fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
+    let common = &request.common;
     match action {
-        MiscAction::Stop => stop::run(&request.common, &[path.to_owned()]),
-        MiscAction::Detail => detail::run(request, &[path]),
+        MiscAction::Query => query::run(common, paths),
+        MiscAction::ExamineBadblocks => examine_badblocks::run(common, paths),
+        MiscAction::Stop => stop::run(common, paths),
+        MiscAction::Detail => detail::run(request, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
         _ => not_built(&format!("{action:?}")),
     }
 }

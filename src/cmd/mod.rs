@@ -4,9 +4,12 @@ pub mod apply;
 pub mod create;
 pub mod detail;
 pub mod examine;
+pub mod examine_badblocks;
 pub mod examine_bitmap;
+pub mod member;
 pub mod misc;
 pub mod print;
+pub mod query;
 pub mod stop;
 
 use crate::cli::CliError;

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod badblocks;
 pub mod detail;
 pub mod escape;
 pub mod examine;
 pub mod examine_bitmap;
 pub mod human;
+pub mod query;

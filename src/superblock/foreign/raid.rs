@@ -23,6 +23,8 @@ mod word {
     pub const UTIME: usize = 128;
     /// Two words, the low one first in little-endian superblocks.
     pub const EVENTS: usize = UTIME + 28;
+    /// The descriptor of the device itself, `this_disk`: its number first.
+    pub const THIS_NUMBER: usize = 992 * 4;
 }
 
 /// Enough of a v0.90 superblock to name its array.
@@ -50,6 +52,8 @@ pub struct V090 {
     pub utime: u32,
     /// Rises with each update.
     pub events: u64,
+    /// Number of this device in its array.
+    pub this_number: u32,
     /// Byte of the device where it lies.
     pub offset: u64,
 }
@@ -64,7 +68,7 @@ pub fn v090_offset(size: u64) -> Option<u64> {
 #[must_use]
 pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
     let offset = v090_offset(dev.size().0)?;
-    let raw: [u8; 512] = bytes(dev, offset)?;
+    let raw: [u8; 4096] = bytes(dev, offset)?;
     let magic: [u8; 4] = get(&raw, 0);
     let big_endian = match magic {
         m if m == MAGIC.to_le_bytes() => false,
@@ -96,6 +100,7 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
         ctime: w(word::CTIME),
         utime: w(word::UTIME),
         events: if big_endian { u64::from_be_bytes(events) } else { u64::from_le_bytes(events) },
+        this_number: w(word::THIS_NUMBER),
         offset,
     })
 }

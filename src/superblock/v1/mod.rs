@@ -9,9 +9,11 @@
 //! 192 utime 200 events 208 resync_offset 216 sb_csum 220 max_dev 224 logical_block_size 228 pad3 | 256 dev_roles
 //! ```
 
+mod badblocks;
 mod kernel;
 mod place;
 
+pub use badblocks::{BadBlocks, BadRange, bad_blocks};
 pub use kernel::{OldestKernel, oldest_kernel};
 pub use place::{Minor, read, read_any, super_offset};
 

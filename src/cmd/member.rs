@@ -1,0 +1,76 @@
+//! Finding the metadata on a device, of any format or of the one that `--metadata` names.
+
+use std::io;
+
+use crate::blockio::ReadAt;
+use crate::cli::request::Metadata;
+use crate::cmd::apply::reason;
+use crate::superblock::SuperError;
+use crate::superblock::foreign::{self, Found};
+use crate::superblock::v1::{self, Minor, SuperV1};
+
+/// Metadata that was found.
+#[derive(Debug)]
+pub enum Loaded {
+    /// Version 1.x.
+    V1(Minor, Box<SuperV1>),
+    /// Other RAID metadata, or a partition table.
+    Foreign(Found),
+}
+
+impl Loaded {
+    /// The format as the reference names it in messages: `0.90`, `1.x`, `ddf`, `imsm`, `mbr`.
+    #[must_use]
+    pub fn format(&self) -> &'static str {
+        match self {
+            Loaded::V1(..) => "1.x",
+            Loaded::Foreign(Found::V090(_)) => "0.90",
+            Loaded::Foreign(Found::Ddf(_)) => "ddf",
+            Loaded::Foreign(Found::Imsm(_)) => "imsm",
+            Loaded::Foreign(Found::Table(_)) => "mbr",
+            Loaded::Foreign(Found::FileSystem(_)) => "file system",
+        }
+    }
+}
+
+/// Finds the metadata; `None` where there is none of the wanted format.
+///
+/// # Errors
+/// What is wrong with the only metadata there.
+pub fn load(dev: &dyn ReadAt, wanted: Option<Metadata>) -> Result<Option<Loaded>, SuperError> {
+    let one = |minor| Ok(v1::read(dev, minor)?.map(|sb| Loaded::V1(minor, Box::new(sb))));
+    match wanted {
+        None => any(dev),
+        Some(Metadata::V090) => Ok(foreign::v090(dev).map(|sb| Loaded::Foreign(Found::V090(sb)))),
+        Some(Metadata::V1_0) => one(Minor::V0),
+        Some(Metadata::V1_1) => one(Minor::V1),
+        Some(Metadata::V1_2) => one(Minor::V2),
+        Some(Metadata::V1Default) => Ok(v1::read_any(dev)?.map(|(minor, sb)| Loaded::V1(minor, Box::new(sb)))),
+        Some(Metadata::Ddf) => Ok(foreign::ddf(dev).map(|d| Loaded::Foreign(Found::Ddf(d)))),
+        Some(Metadata::Imsm) => Ok(foreign::imsm(dev).map(|i| Loaded::Foreign(Found::Imsm(i)))),
+    }
+}
+
+/// Of two superblocks the one created last counts, as in the reference; then sets, then a partition table.
+fn any(dev: &dyn ReadAt) -> Result<Option<Loaded>, SuperError> {
+    match (v1::read_any(dev), foreign::v090(dev)) {
+        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime) > sb.ctime() => {
+            Ok(Some(Loaded::Foreign(Found::V090(old))))
+        }
+        (Ok(Some((minor, sb))), _) => Ok(Some(Loaded::V1(minor, Box::new(sb)))),
+        (_, Some(old)) => Ok(Some(Loaded::Foreign(Found::V090(old)))),
+        (v1, None) => match foreign::container(dev).or_else(|| foreign::mbr(dev).map(Found::Table)) {
+            Some(found) => Ok(Some(Loaded::Foreign(found))),
+            None => v1.map(|_| None),
+        },
+    }
+}
+
+/// Why a device could not be opened, in words.
+#[must_use]
+pub fn cannot_open(e: &io::Error) -> String {
+    match e.raw_os_error() {
+        Some(libc::ENOTBLK) => "it is neither a block device nor a plain file".into(),
+        _ => reason(e),
+    }
+}
