@@ -77,3 +77,259 @@ fn stop_scan_takes_arrays_on_arrays_apart_from_the_top() {
     assert_eq!(vm::mdadm("--stop --scan"), said(0, "", ""));
     assert!(!vm::mdstat().contains("\nmd"), "{}", vm::mdstat());
 }
+
+/// Makes an array with the reference, clean, writes a pattern and stops it. Gives its members.
+fn made(count: usize, options: &str) -> Vec<String> {
+    let disks = vm::disks(count, 40 * MIB);
+    vm::reference(&format!("--create /dev/md0 --run --assume-clean --name=tank {options} {}", disks.join(" "))).ok();
+    vm::write_pattern("/dev/md0", 0, 16 * MIB, 3);
+    vm::reference("--stop /dev/md0").ok();
+    disks
+}
+
+/// Remembers what is on all disks.
+fn keep() {
+    vm::sh("for f in /mnt/disk*; do cp --sparse=always $f /mnt/was${f#/mnt/disk}; done");
+}
+
+/// Puts it back.
+fn put_back() {
+    vm::sh(
+        "for f in /mnt/disk*; do n=${f#/mnt/disk}; dd if=/mnt/was$n of=/dev/loop$n bs=4M status=none conv=fsync; done",
+    );
+}
+
+/// What `line` gives with ours and with the reference, from equal disks: stdout, status and the members of the array have
+/// to be equal. Gives ours; the disks are as before, and the array is stopped.
+#[track_caller]
+fn as_the_reference(line: &str) -> Output {
+    keep();
+    let both = [vm::mdadm as fn(&str) -> Output, vm::reference].map(|tool| {
+        let out = tool(line);
+        let members = members_of("md0");
+        vm::mdadm("--stop -q --scan").ok();
+        put_back();
+        (out, members)
+    });
+    let [(ours, our_members), (theirs, their_members)] = both;
+    let errors = format!("{line}\n{}\n{}", ours.stderr, theirs.stderr);
+    assert_eq!((ours.status, &ours.stdout), (theirs.status, &theirs.stdout), "{errors}");
+    assert_eq!(our_members, their_members, "{errors}");
+    ours
+}
+
+/// The members that mdstat shows, with their numbers and flags.
+fn members_of(array: &str) -> Vec<String> {
+    let text = vm::mdstat();
+    let line = text.lines().find(|l| l.starts_with(&format!("{array} :"))).unwrap_or_default();
+    let mut words: Vec<String> = line.split(' ').filter(|w| w.contains('[')).map(str::to_owned).collect();
+    words.sort();
+    words
+}
+
+#[track_caller]
+fn has_pattern() {
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 16 * MIB, 3), [0; 0]);
+}
+
+#[test]
+fn arrays_of_every_level_and_version_made_by_one_are_assembled_by_the_other() {
+    let disks = vm::disks(4, 40 * MIB);
+    let all = disks.join(" ");
+    for version in ["1.0", "1.1", "1.2"] {
+        for level in ["linear", "0", "1", "4", "5", "6", "10"] {
+            let create = format!("--create /dev/md0 --run -q --assume-clean -e{version} -l{level} -n4 {all}");
+            for (make, assemble) in
+                [(vm::mdadm as fn(&str) -> Output, vm::reference as fn(&str) -> Output), (vm::reference, vm::mdadm)]
+            {
+                make(&create).ok();
+                vm::write_pattern("/dev/md0", 0, 16 * MIB, 3);
+                vm::mdadm("--stop /dev/md0").ok();
+                let out = assemble(&format!("--assemble /dev/md0 {all}")).ok();
+                assert_eq!(out.stdout, "mdadm: /dev/md0 has been started with 4 drives.\n");
+                has_pattern();
+                vm::mdadm("--stop /dev/md0").ok();
+                vm::sh(&format!("for d in {all}; do wipefs -aq $d; done"));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_array_with_members_missing_is_started_as_the_reference_starts_it() {
+    for (level, n) in [("raid0", 2), ("raid1", 3), ("raid5", 3), ("raid6", 4), ("raid10", 4)] {
+        let disks = made(n, &format!("-l{level} -n{n}"));
+        for there in (0..=n).rev() {
+            let all = disks[..there].join(" ");
+            for options in ["", "-v", "--run"] {
+                as_the_reference(&format!("--assemble /dev/md0 {options} {all}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_that_missed_writes_is_left_out_and_named() {
+    let disks = made(3, "-l5 -n3");
+    let all = disks.join(" ");
+    vm::mdadm(&format!("--assemble -q /dev/md0 {all}")).ok();
+    vm::reference(&format!("/dev/md0 --fail {}", disks[2])).ok();
+    vm::write_pattern("/dev/md0", 0, 16 * MIB, 3);
+    vm::mdadm("--stop /dev/md0").ok();
+    let out = as_the_reference(&format!("--assemble /dev/md0 {all}"));
+    assert_eq!(out.stdout, "mdadm: /dev/md0 has been started with 2 drives (out of 3).\n");
+    assert!(out.stderr.contains(&format!("mdadm: {} is out of date: events ", disks[2])), "{}", out.stderr);
+    let out = as_the_reference(&format!("--assemble /dev/md0 {} {}", disks[2], disks[0]));
+    assert_eq!(out.status, 1);
+    let out = vm::mdadm(&format!("--assemble --force /dev/md0 {} {}", disks[0], disks[2])).ok();
+    assert!(out.stderr.contains("forcing event count in ") && out.stderr.contains("sees AA."), "{}", out.stderr);
+    vm::mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn force_writes_the_superblocks_that_the_reference_writes() {
+    let image = |disks: &[String]| vm::sh(&format!("cat {} | md5sum", disks.join(" ")));
+    let disks = made(3, "-l5 -n3 --bitmap=none");
+    let all = disks.join(" ");
+    vm::mdadm(&format!("--assemble -q /dev/md0 {all}")).ok();
+    vm::reference(&format!("/dev/md0 --fail {}", disks[2])).ok();
+    vm::sh("dd if=/dev/urandom of=/dev/md0 bs=64k count=1 conv=fsync status=none; sleep 0.5");
+    vm::mdadm("--stop /dev/md0").ok();
+    keep();
+    let mut images = Vec::new();
+    for tool in [vm::mdadm as fn(&str) -> Output, vm::reference] {
+        put_back();
+        // Read-only, so that nobody else writes.
+        tool(&format!("--assemble --force --readonly /dev/md0 {} {}", disks[0], disks[2])).ok();
+        assert_eq!(vm::attr("md0", "degraded"), "1");
+        vm::mdadm("--stop /dev/md0").ok();
+        images.push(image(&disks));
+    }
+    assert_eq!(images[0], images[1]);
+}
+
+#[test]
+fn halves_that_were_written_apart_are_not_forced_together() {
+    let disks = made(2, "-l1 -n2");
+    let all = disks.join(" ");
+    for disk in &disks {
+        vm::mdadm(&format!("--assemble --run -q /dev/md0 {disk}")).ok();
+        vm::write_pattern("/dev/md0", 0, MIB, 9);
+        vm::mdadm("--stop /dev/md0").ok();
+    }
+    let out = as_the_reference(&format!("--assemble /dev/md0 {all}"));
+    assert!(out.stderr.contains(&format!("ignoring {} as it reports {} as failed", disks[1], disks[0])));
+    let before = vm::sh(&format!("cat {all} | md5sum"));
+    let out = vm::mdadm(&format!("--assemble --force /dev/md0 {all}"));
+    assert_eq!(out.status, 1);
+    assert!(out.stderr.contains("have each been written to while the other was missing"), "{}", out.stderr);
+    assert_eq!(vm::sh(&format!("cat {all} | md5sum")), before);
+}
+
+#[test]
+fn copies_foreign_members_and_damaged_superblocks_are_named() {
+    let disks = made(2, "-l1 -n2");
+    let (copy, junk) = (vm::disk(40 * MIB), vm::disk(40 * MIB));
+    vm::sh(&format!("dd if={} of={copy} bs=1M status=none", disks[0]));
+    let out = as_the_reference(&format!("--assemble /dev/md0 {copy} {} {}", disks[0], disks[1]));
+    assert!(out.stderr.contains(&format!("{} is a copy of {copy}: left out", disks[0])), "{}", out.stderr);
+    let others = made(2, "-l1 -n2");
+    for line in [
+        format!("--assemble /dev/md0 {} {} {}", disks[0], others[0], disks[1]),
+        format!("--assemble /dev/md0 {} {junk}", disks[0]),
+        format!("--assemble /dev/md0 {junk} {}", disks[0]),
+        format!("--assemble /dev/md0 {} /dev/nope", disks[0]),
+        format!("--assemble /dev/md0 --uuid=00000001:00000002:00000003:00000004 {}", disks[0]),
+        format!("--assemble /dev/md0 --name=other {}", disks[0]),
+        format!("--assemble /dev/md0 --name=tank {}", disks.join(" ")),
+        format!("--assemble /dev/md0 --super-minor=3 {}", disks[0]),
+        format!("--assemble /dev/md0 -e1.0 {}", disks[0]),
+        "--assemble /dev/md_x /dev/loop0".into(),
+        "--assemble".into(),
+    ] {
+        let ours = as_the_reference(&line);
+        assert_eq!(ours.stderr, vm::reference(&line).stderr, "{line}");
+        vm::mdadm("--stop -q --scan");
+    }
+    vm::sh(&format!("printf x | dd of={} bs=1 seek={} conv=notrunc status=none", disks[1], 4096 + 100));
+    let out = vm::mdadm(&format!("--assemble --run /dev/md0 {}", disks.join(" ")));
+    let damaged = format!("mdadm: the superblock on {} is damaged: checksum is", disks[1]);
+    assert!(out.status == 1 && out.stderr.contains(&damaged), "{}", out.stderr);
+}
+
+#[test]
+fn spares_are_counted_and_members_in_use_are_skipped_with_their_holder() {
+    let disks = made(5, "-l5 -n3 -x2");
+    let out = as_the_reference(&format!("--assemble /dev/md0 {}", disks.join(" ")));
+    assert_eq!(out.stdout, "mdadm: /dev/md0 has been started with 3 drives and 2 spares.\n");
+    as_the_reference(&format!("--assemble /dev/md0 {}", disks[1..].join(" ")));
+    as_the_reference(&format!("--assemble /dev/md0 {}", disks[3..].join(" ")));
+    as_the_reference(&format!("--assemble --run /dev/md0 {}", disks[3..].join(" ")));
+    vm::mdadm(&format!("--assemble -q /dev/md0 {}", disks.join(" "))).ok();
+    let line = format!("--assemble /dev/md1 {}", disks.join(" "));
+    let (ours, theirs) = (vm::mdadm(&line), vm::reference(&line));
+    assert_eq!(ours.status, theirs.status);
+    assert!(ours.stderr.starts_with(&theirs.stderr), "{}", ours.stderr);
+    assert!(ours.stderr.contains(&format!("mdadm: {} is a member of /dev/md0", disks[0])), "{}", ours.stderr);
+    vm::mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn updates_write_the_bytes_that_the_reference_writes() {
+    let disks = made(3, "-l5 -n3 --bitmap=internal");
+    let all = disks.join(" ");
+    keep();
+    for update in [
+        "--update=uuid --uuid=11111111:22222222:33333333:44444444",
+        "--update=name --name=pool",
+        "--update=name",
+        "--update=homehost --homehost=box",
+        "--update=resync",
+    ] {
+        let mut images = Vec::new();
+        for tool in [vm::mdadm as fn(&str) -> Output, vm::reference] {
+            put_back();
+            let out = tool(&format!("--assemble --readonly /dev/md0 {update} {all}")).ok();
+            assert_eq!(out.stdout, "mdadm: /dev/md0 has been started with 3 drives.\n");
+            assert_eq!(vm::attr("md0", "array_state"), "readonly");
+            vm::mdadm("--stop /dev/md0").ok();
+            images.push(vm::sh(&format!("cat {all} | md5sum")));
+        }
+        assert_eq!(images[0], images[1], "{update}");
+    }
+}
+
+#[test]
+fn an_array_that_cannot_start_is_not_touched() {
+    let disks = made(3, "-l5 -n3");
+    let (two, before) = (disks[..2].join(" "), vm::sh("cat /mnt/disk* | md5sum"));
+    let out = vm::mdadm(&format!("--assemble /dev/md0 --update=name --name=x {two}"));
+    let said = "mdadm: /dev/md0 assembled from 2 drives - need all 3 to start it (use --run to insist).\n";
+    assert_eq!((out.status, out.stderr.as_str()), (1, said));
+    assert_eq!(vm::mdadm(&format!("--assemble /dev/md0 --run --update=homehost --homehost=h {}", disks[0])).status, 1);
+    assert_eq!(vm::mdadm(&format!("--assemble /dev/md0 --update=layout-original {two}")).status, 1);
+    assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
+    assert!(!exists("/sys/block/md0") && !exists("/dev/md0"));
+    assert_eq!(vm::sh("cat /run/mdadm/map"), "");
+}
+
+#[test]
+fn the_plan_is_what_is_done_and_touches_nothing() {
+    let disks = made(3, "-l5 -n3 --bitmap=lockless");
+    let all = disks.join(" ");
+    let before = vm::sh("cat /mnt/disk* | md5sum");
+    let line = format!("--assemble /dev/md0 --update=name --name=pool {all}");
+    let plan = vm::mdadm(&format!("{line} --plan")).ok().stdout;
+    let json = vm::mdadm(&format!("{line} --plan --json")).ok().stdout;
+    assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
+    assert!(!exists("/sys/block/md0"));
+    assert_eq!(json.matches("\"step\":").count(), plan.lines().count());
+    let words = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    let got: Vec<String> = plan.lines().map(words).collect();
+    let (a, b, c) = (&disks[0], &disks[1], &disks[2]);
+    assert_eq!(got[0], "node md0 as");
+    let writes: Vec<&String> = got.iter().filter(|l| l.starts_with("write")).collect();
+    assert_eq!(writes, [&format!("write {a} bytes"), &format!("write {b} bytes"), &format!("write {c} bytes")]);
+    let adds: Vec<&str> = plan.lines().filter(|l| l.contains("ADD_NEW_DISK")).collect();
+    assert!(adds[0].contains(b.as_str()) && adds[1].contains(c.as_str()) && adds[2].contains(a.as_str()), "{plan}");
+}

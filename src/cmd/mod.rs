@@ -1,6 +1,7 @@
 //! One file per verb. Writers gather facts, plan, apply; readers read, fill a view, render.
 
 pub mod apply;
+pub mod assemble;
 pub mod create;
 pub mod detail;
 pub mod examine;
@@ -22,7 +23,7 @@ pub fn run(request: Request) -> Exit {
     match request {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
-        Request::Assemble(r) => noted(&r.common, || not_built("--assemble")),
+        Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod assemble;
 pub mod bitmap_place;
 pub mod create;
 pub mod lazy;

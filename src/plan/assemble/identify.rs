@@ -1,0 +1,110 @@
+//! Which of the devices are members of the array that was asked for.
+
+use super::{Candidate, Content, Line, Matched, Member, Update, Wishes};
+use crate::error::{Exit, Refusal};
+use crate::superblock::v1::{MAGIC, Minor, SuperV1, feature};
+
+/// The members, and what is said about the other devices.
+#[derive(Debug, Default)]
+pub struct Identified<'a> {
+    /// Members in the order of the list.
+    pub members: Vec<Matched<'a>>,
+    /// What was said.
+    pub lines: Vec<Line>,
+}
+
+/// Goes through the devices in order, as the reference does: the first member settles which array it is, unless `--uuid`
+/// or `--name` do.
+///
+/// # Errors
+/// A device without a usable superblock, or with that of another array: listing it was a mistake. Exit status 2 and no
+/// line where no member is left, as in the reference.
+pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Identified<'a>, (Vec<Line>, Refusal)> {
+    let mut found = Identified::default();
+    found.lines.push(Line::wordy(format!("looking for devices for {}", wishes.shown)));
+    let mut like: Option<(Minor, &SuperV1)> = None;
+    for (index, candidate) in candidates.iter().enumerate() {
+        let shown = candidate.path.display();
+        let member = match usable(wishes, candidate, like.map(|l| l.0)) {
+            Ok(member) => member,
+            Err(refusal) => return Err((found.lines, refusal)),
+        };
+        if let Some(line) = wrong(wishes, &member.sb) {
+            found.lines.push(Line::normal(format!("{shown} has wrong {line}.")));
+            continue;
+        }
+        if member.busy {
+            found.lines.push(Line::normal(format!("{shown} is busy - skipping")));
+            continue;
+        }
+        if like.is_some_and(|(minor, sb)| minor != member.minor || !same_array(sb, &member.sb)) {
+            let line = format!("superblock on {shown} doesn't match others - assembly aborted");
+            return Err((found.lines, Refusal::new(line)));
+        }
+        if found.members.iter().any(|m| m.candidate.dev == candidate.dev && candidate.dev != (0, 0)) {
+            continue;
+        }
+        like = like.or(Some((member.minor, &member.sb)));
+        found.members.push(Matched { index, candidate, member });
+    }
+    if found.members.is_empty() {
+        return Err((found.lines, Refusal { lines: Vec::new(), exit: Exit::USAGE }));
+    }
+    Ok(found)
+}
+
+/// A device's metadata, or why listing it ends the assembly.
+fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Minor>) -> Result<&'a Member, Refusal> {
+    let shown = candidate.path.display();
+    let none = |magic: u32| {
+        Refusal::new(format!("No super block found on {shown} (Expected magic {MAGIC:08x}, got {magic:08x})"))
+            .hint(format!("no RAID superblock on {shown}"))
+            .hint(format!("{shown} has no superblock - assembly aborted"))
+    };
+    let aborted = |line: String| Refusal::new(line).hint(format!("{shown} has no superblock - assembly aborted"));
+    match &candidate.content {
+        Content::Unusable(line) => Err(aborted(line.clone())),
+        Content::Nothing(magic) => {
+            if let Some(minor) = others.or(wishes.minor) {
+                let at = usize::try_from(minor.number()).unwrap_or(0);
+                return Err(none(magic.get(at).copied().unwrap_or(0)));
+            }
+            Err(aborted(format!("no recogniseable superblock on {shown}")))
+        }
+        Content::Foreign(name) => Err(Refusal::new(format!(
+            "{shown} holds {name}: arrays of that kind are not assembled by this version of mdadm-rs"
+        ))),
+        Content::Broken(why) => Err(aborted(format!("the superblock on {shown} is damaged: {why}"))),
+        Content::Member(member) => {
+            if member.sb.has(feature::RESHAPE_ACTIVE) {
+                return Err(Refusal::new(format!(
+                    "{shown} is in the middle of a reshape: this version of mdadm-rs does not continue one; nothing was changed"
+                )));
+            }
+            Ok(member)
+        }
+    }
+}
+
+fn same_array(a: &SuperV1, b: &SuperV1) -> bool {
+    a.set_uuid() == b.set_uuid() && a.ctime() == b.ctime() && a.level_raw() == b.level_raw()
+}
+
+/// Which part of the identity is another array's. With `--update=uuid` and `=name` those options are the new values.
+fn wrong(wishes: &Wishes, sb: &SuperV1) -> Option<&'static str> {
+    if !matches!(wishes.update, Some(Update::Uuid(_))) && wishes.uuid.is_some_and(|uuid| uuid != sb.set_uuid()) {
+        return Some("uuid");
+    }
+    if !matches!(wishes.update, Some(Update::Name(_)))
+        && wishes.name.as_ref().is_some_and(|name| !is_named(sb, name, wishes.homehost.as_deref()))
+    {
+        return Some("name");
+    }
+    wishes.super_minor.then_some("super-minor")
+}
+
+/// The name itself, or with this machine's in front of it.
+fn is_named(sb: &SuperV1, name: &str, homehost: Option<&str>) -> bool {
+    let set = sb.set_name();
+    set == name.as_bytes() || homehost.is_some_and(|h| set == format!("{h}:{name}").as_bytes())
+}

@@ -1,0 +1,153 @@
+//! `--assemble`: which devices are members of the array, which of them are fresh, and whether it is started.
+//!
+//! [`identify`] tells members from other devices, [`rank`] compares them with each other, [`edits`] makes the changes of
+//! `--force` and `--update`, [`steps`] the plan. The rules are those of the reference (mdadm 4.6, observed) and of the kernel
+//! (`super_1_validate` in md.c), which looks at the members again when they are added.
+
+pub mod edits;
+pub mod identify;
+pub mod rank;
+pub mod start;
+pub mod steps;
+
+use std::path::PathBuf;
+
+use crate::bitmap::summary::BitmapSummary;
+use crate::superblock::v1::{Minor, SuperV1};
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+/// A superblock edit that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// The array's uuid becomes this one, in the bitmap too.
+    Uuid(Uuid),
+    /// The array's name becomes this one, host included.
+    Name(Vec<u8>),
+    /// The name's host becomes this one.
+    HomeHost(String),
+    /// The array counts as not in sync from its start on.
+    Resync,
+    /// raid0: the layout of members of different sizes, as in kernels before 3.14 (1) or from it on (2).
+    Raid0Layout(u32),
+}
+
+/// What was asked for, and what the machine adds to it.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// The array as shown to the user.
+    pub shown: String,
+    /// Only members of the array with this uuid.
+    pub uuid: Option<Uuid>,
+    /// Only members of the array with this name.
+    pub name: Option<String>,
+    /// What a name may have in front of it: this machine's name, or `--homehost`.
+    pub homehost: Option<String>,
+    /// Only members with this metadata version.
+    pub minor: Option<Minor>,
+    /// `--super-minor`, which 1.x metadata do not have: no member matches.
+    pub super_minor: bool,
+    /// `--force`
+    pub force: bool,
+    /// `--run`
+    pub run: bool,
+    /// `--readonly`
+    pub readonly: bool,
+    /// `--update`
+    pub update: Option<Update>,
+    /// `--bitmap=lockless`
+    pub lockless: bool,
+}
+
+/// What is on a device.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// It cannot be read, or is no block device: the line to print.
+    Unusable(String),
+    /// No superblock; what stands where the magic of 1.0, 1.1 and 1.2 would.
+    Nothing([u32; 3]),
+    /// Metadata of another kind, by name.
+    Foreign(String),
+    /// md, and broken: why.
+    Broken(String),
+    /// A member.
+    Member(Box<Member>),
+}
+
+/// A member's metadata, checked against the device.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Minor version.
+    pub minor: Minor,
+    /// Its superblock.
+    pub sb: SuperV1,
+    /// Its bitmap; `None` where it has none, else why it cannot be read.
+    pub bitmap: Option<Result<BitmapSummary, String>>,
+    /// Something holds the device: it cannot be added.
+    pub busy: bool,
+    /// When its superblock was last written, for a person.
+    pub updated: String,
+}
+
+/// A device that was listed.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// As typed.
+    pub path: PathBuf,
+    /// Major and minor number.
+    pub dev: (u32, u32),
+    /// Size in sectors.
+    pub size: Sectors,
+    /// Logical block size in bytes.
+    pub block: u32,
+    /// What is on it.
+    pub content: Content,
+}
+
+/// A line for stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Printed at this verbosity and above: 1 with `--verbose`, 0 unless `--quiet`.
+    pub verbose: i32,
+    /// Without prefix.
+    pub text: String,
+}
+
+impl Line {
+    /// Printed unless `--quiet`.
+    pub fn normal(text: impl Into<String>) -> Line {
+        Line { verbose: 0, text: text.into() }
+    }
+
+    /// Printed with `--verbose`.
+    pub fn wordy(text: impl Into<String>) -> Line {
+        Line { verbose: 1, text: text.into() }
+    }
+}
+
+/// A candidate that is a member of the array, by its place in the list.
+#[derive(Debug, Clone)]
+pub struct Matched<'a> {
+    /// Place in the list of candidates.
+    pub index: usize,
+    /// The device.
+    pub candidate: &'a Candidate,
+    /// Its metadata.
+    pub member: &'a Member,
+}
+
+/// `1 drive`, `2 drives`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The state of the slots as a member knows it: `A` active, `.` missing.
+#[must_use]
+pub fn array_state(sb: &SuperV1) -> String {
+    (0..sb.raid_disks()).map(|slot| if knows_slot(sb, slot) { 'A' } else { '.' }).collect()
+}
+
+/// Whether a member's role table has a device in this slot.
+pub(crate) fn knows_slot(sb: &SuperV1, slot: u32) -> bool {
+    sb.roles().iter().any(|r| matches!(r, crate::superblock::v1::Role::Slot(s) if u32::from(*s) == slot))
+}

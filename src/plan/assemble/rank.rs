@@ -1,0 +1,189 @@
+//! The members compared with each other: who is fresh, who is a copy, who has missed writes.
+
+use super::{Line, Matched, array_state, knows_slot};
+use crate::superblock::v1::{Role, SuperV1, feature};
+
+/// What becomes of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// In this slot, in sync.
+    Active(u32),
+    /// In this slot, and rebuilt only in part.
+    Rebuilding(u32),
+    /// In this slot beside the device that it is to replace.
+    Replacement(u32),
+    /// A spare.
+    Spare,
+    /// The journal.
+    Journal,
+    /// It has missed writes: added, and kicked out again by the kernel.
+    Stale(u32),
+    /// It holds data that others do not have, and they hold data that it does not have.
+    Apart(u32),
+    /// The same member as the one at this place of the list.
+    Copy(usize),
+    /// Failed by its own superblock, or with a role that cannot be.
+    Useless,
+}
+
+/// The members in their order.
+#[derive(Debug, Clone)]
+pub struct Ranking {
+    /// By place in the list of members.
+    pub verdicts: Vec<Verdict>,
+    /// The place of the member whose superblock tells of the array: the freshest, the first of several.
+    pub chosen: usize,
+    /// What was said.
+    pub lines: Vec<Line>,
+}
+
+impl Ranking {
+    /// Places with this slot in sync.
+    #[must_use]
+    pub fn active(&self, raid_disks: u32) -> Vec<bool> {
+        (0..raid_disks).map(|slot| self.verdicts.contains(&Verdict::Active(slot))).collect()
+    }
+
+    /// How many members have a verdict of this kind.
+    #[must_use]
+    pub fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
+        self.verdicts.iter().filter(|v| is(v)).count()
+    }
+}
+
+fn slot_of(sb: &SuperV1) -> Option<u32> {
+    match sb.role() {
+        Role::Slot(slot) if u32::from(slot) < sb.raid_disks() => Some(slot.into()),
+        _ => None,
+    }
+}
+
+/// Judges every member. `force` takes members that were written to apart as they come, for [`super::edits`] to judge.
+#[must_use]
+pub fn rank(members: &[Matched<'_>]) -> Ranking {
+    let copies = copies(members);
+    let events = |i: usize| members.get(i).map_or(0, |m| m.member.sb.events());
+    let original = |i: &usize| copies.get(*i).copied().flatten().is_none();
+    let with_slot = (0..members.len())
+        .filter(original)
+        .filter(|i| members.get(*i).is_some_and(|m| slot_of(&m.member.sb).is_some()));
+    // The first of the freshest: `max_by_key` gives the last of equals.
+    let chosen = with_slot.rev().max_by_key(|i| events(*i)).or_else(|| (0..members.len()).find(original)).unwrap_or(0);
+    let mut ranking = Ranking { verdicts: Vec::new(), chosen, lines: Vec::new() };
+    for (i, m) in members.iter().enumerate() {
+        let verdict = match copies.get(i).copied().flatten() {
+            Some(of) => Verdict::Copy(of),
+            None => judge(members, chosen, i),
+        };
+        ranking.verdicts.push(verdict);
+        if let Some(line) = remark(members, chosen, m, verdict) {
+            ranking.lines.push(line);
+        }
+    }
+    ranking
+}
+
+/// For each member the one it is a copy of: the same device uuid, or the same place in the array and no fresher.
+fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
+    let key = |sb: &SuperV1| (slot_of(sb), sb.has(feature::REPLACEMENT));
+    let mut copies: Vec<Option<usize>> = vec![None; members.len()];
+    for (i, m) in members.iter().enumerate() {
+        let sb = &m.member.sb;
+        let rival = members.iter().enumerate().take(i).find(|(j, o)| {
+            let other = &o.member.sb;
+            copies.get(*j).is_some_and(Option::is_none)
+                && (other.device_uuid() == sb.device_uuid() || (slot_of(sb).is_some() && key(other) == key(sb)))
+        });
+        let Some((j, other)) = rival else { continue };
+        let (loser, winner) = if sb.events() > other.member.sb.events() { (j, i) } else { (i, j) };
+        for c in copies.iter_mut().filter(|c| **c == Some(loser)) {
+            *c = Some(winner);
+        }
+        if let Some(c) = copies.get_mut(loser) {
+            *c = Some(winner);
+        }
+    }
+    copies
+}
+
+fn judge(members: &[Matched<'_>], chosen: usize, i: usize) -> Verdict {
+    let (Some(m), Some(best)) = (members.get(i), members.get(chosen)) else { return Verdict::Useless };
+    let (sb, best) = (&m.member.sb, &best.member.sb);
+    let slot = match (sb.role(), slot_of(sb)) {
+        (_, Some(slot)) => slot,
+        (Role::Spare, _) => return Verdict::Spare,
+        (Role::Journal, _) => return Verdict::Journal,
+        _ => return Verdict::Useless,
+    };
+    if i == chosen {
+        return Verdict::Active(slot);
+    }
+    let behind = best.events().saturating_sub(sb.events());
+    let failed = best.role_at(sb.dev_number()) == Role::Faulty;
+    // Equal counts and a chosen one that is missing to it: both have run without the other.
+    let apart = slot_of(best).is_some_and(|s| !knows_slot(sb, s));
+    if behind > 1 || (behind == 1 && (failed || !knows_slot(best, slot))) {
+        return Verdict::Stale(slot);
+    }
+    if apart {
+        return Verdict::Apart(slot);
+    }
+    if failed {
+        return Verdict::Stale(slot);
+    }
+    if sb.has(feature::REPLACEMENT) {
+        return Verdict::Replacement(slot);
+    }
+    if sb.has(feature::RECOVERY_OFFSET) && sb.recovery_offset() != u64::MAX {
+        return Verdict::Rebuilding(slot);
+    }
+    Verdict::Active(slot)
+}
+
+fn remark(members: &[Matched<'_>], chosen: usize, m: &Matched<'_>, verdict: Verdict) -> Option<Line> {
+    let shown = m.candidate.path.display();
+    let of = |i: usize| members.get(i).map_or_else(String::new, |m| m.candidate.path.display().to_string());
+    let best = members.get(chosen)?;
+    Some(Line::normal(match verdict {
+        Verdict::Stale(_) => format!(
+            "{shown} is out of date: events {}, those of {} are {}; last written {}",
+            m.member.sb.events(),
+            of(chosen),
+            best.member.sb.events(),
+            m.member.updated
+        ),
+        Verdict::Apart(_) => format!("ignoring {shown} as it reports {} as failed", of(chosen)),
+        Verdict::Copy(i) => {
+            let other = members.get(i)?;
+            let same = other.member.sb.device_uuid() == m.member.sb.device_uuid();
+            let why = match (same, other.member.sb.events() > m.member.sb.events()) {
+                (true, true) => "an older copy of",
+                (true, false) => "a copy of",
+                (false, true) => "older than, and in the same slot as,",
+                (false, false) => "in the same slot as",
+            };
+            format!("{shown} is {why} {}: left out", of(i))
+        }
+        Verdict::Useless => format!("{shown} was marked as failed: left out"),
+        _ => return None,
+    }))
+}
+
+/// The members beside each other, for a person who has to decide: printed before `--force` changes anything.
+#[must_use]
+pub fn table(members: &[Matched<'_>]) -> Vec<String> {
+    members
+        .iter()
+        .map(|m| {
+            let sb = &m.member.sb;
+            let place = slot_of(sb).map_or_else(|| "no slot".to_owned(), |s| format!("slot {s}"));
+            format!(
+                "  {}: {place}, events {}, last written {}, sees {}",
+                m.candidate.path.display(),
+                sb.events(),
+                m.member.updated,
+                array_state(sb)
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! Whether the array is started, and the sentences about it.
+
+use super::rank::{Ranking, Verdict};
+use super::{Wishes, count, knows_slot};
+use crate::level::Level;
+use crate::plan::create::slots::enough;
+use crate::superblock::v1::{Role, SuperV1, feature};
+
+/// What is done with the array, and what is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// It is started, or at least tried to.
+    pub go: bool,
+    /// `has been started with 3 drives.`, or why it is not started; without the array's name.
+    pub said: String,
+    /// What is said where the kernel refuses to start it.
+    pub on_failure: Option<String>,
+}
+
+/// Decides by the chosen member's superblock, as edited.
+#[must_use]
+pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
+    let disks = sb.raid_disks();
+    let active = ranking.active(disks);
+    let there = active.iter().filter(|a| **a).count();
+    let rebuilding = ranking.count(|v| matches!(v, Verdict::Rebuilding(_)));
+    let spares = ranking.count(|v| *v == Verdict::Spare);
+    let known = (0..disks).filter(|s| knows_slot(sb, *s)).count();
+    let level = Level::from_raw(sb.level_raw());
+    let able = level.is_some_and(|l| enough(l, sb.layout(), &active));
+    let unclean = sb.resync_offset() != u64::MAX && !sb.has(feature::PPL) && level.is_some_and(Level::is_parity);
+    let dirty = unclean && active.contains(&false);
+    let tail = suffix(rebuilding, spares, ranking.count(|v| *v == Verdict::Journal));
+    let reason = match (able, dirty) {
+        (false, _) => Some("not enough to start the array."),
+        (true, true) => Some("not enough to start the array while not clean - consider --force."),
+        (true, false) => None,
+    };
+    let insists = wishes.run || wishes.force;
+    let all = there + rebuilding >= known;
+    if wishes.run || (reason.is_none() && (all || insists)) {
+        let out_of = if there < active.len() { format!(" (out of {disks})") } else { String::new() };
+        let said = format!("has been started with {}{out_of}{tail}.", count(there, "drive"));
+        let on_failure = reason.map(|r| r.replacen("not", "Not", 1).replace("Not enough to", "Not enough devices to"));
+        return Start { go: true, said, on_failure };
+    }
+    let from = format!("assembled from {}{tail}", count(there, "drive"));
+    let why = match reason {
+        Some(reason) => reason.to_owned(),
+        None => format!("need all {known} to start it (use --run to insist)."),
+    };
+    Start { go: false, said: format!("{from} - {why}"), on_failure: None }
+}
+
+fn suffix(rebuilding: usize, spares: usize, journals: usize) -> String {
+    let mut text = String::new();
+    if rebuilding > 0 {
+        text += &format!("{} {rebuilding} rebuilding", if spares > 0 { "," } else { " and" });
+    }
+    if spares > 0 {
+        text += &format!(" and {}", count(spares, "spare"));
+    }
+    if journals > 0 {
+        text += " and a journal";
+    }
+    text
+}
+
+/// Why a kernel may refuse this array, in words, where the superblock tells.
+#[must_use]
+pub fn explain(sb: &SuperV1, kernel_records_block_size: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    if sb.logical_block_size() != 0 && !kernel_records_block_size {
+        lines.push(format!(
+            "the array records its logical block size ({} bytes): it takes Linux 6.19 or later to assemble it",
+            sb.logical_block_size()
+        ));
+    }
+    if Level::from_raw(sb.level_raw()) == Some(Level::Raid0) && !sb.has(feature::RAID0_LAYOUT) {
+        lines.push(
+            "the array does not record which layout it has on members of different sizes, and a wrong one reads as garbage: \
+             --update=layout-original if it was made with Linux before 3.14, else --update=layout-alternate"
+                .into(),
+        );
+    }
+    lines
+}
+
+/// The slot as `--verbose` prints it; -1 for a spare.
+#[must_use]
+pub fn slot_number(sb: &SuperV1) -> i64 {
+    match sb.role() {
+        Role::Slot(slot) => slot.into(),
+        _ => -1,
+    }
+}

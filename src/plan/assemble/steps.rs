@@ -1,0 +1,226 @@
+//! The whole decision: members judged, edits made, the plan of an array that is started.
+
+use super::edits::{Edited, Edits};
+use super::identify::identify;
+use super::rank::{Ranking, Verdict, rank};
+use super::start::{Start, slot_number, start};
+use super::{Candidate, Line, Matched, Wishes, edits};
+use crate::bitmap::header::Kind;
+use crate::error::Refusal;
+use crate::kernel::md::disk;
+use crate::plan::create::{Node, metadata_word};
+use crate::plan::step::{DiskSpec, Plan, Step};
+use crate::superblock::v1::{SuperV1, devflag};
+use crate::units::SECTOR_BYTES;
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Decision {
+    /// What is said before anything is done.
+    pub lines: Vec<Line>,
+    /// Whether the array is started, and what is said then.
+    pub start: Start,
+    /// The steps; empty where the array is not started.
+    pub plan: Plan,
+    /// The superblock that tells of the array, as edited.
+    pub sb: SuperV1,
+    /// The bitmap is lockless.
+    pub lockless: bool,
+    /// Slots that will be empty.
+    pub missing: usize,
+}
+
+/// Judges the devices and makes the plan.
+///
+/// # Errors
+/// What is said, and the [`Refusal`] of a device that should not have been listed, of an edit or of a bitmap.
+pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<Decision, (Vec<Line>, Refusal)> {
+    let found = identify(wishes, candidates)?;
+    let mut lines = found.lines;
+    let members = found.members;
+    let mut ranking = rank(&members);
+    let mut edits = Edits::none(&members);
+    for m in &members {
+        lines.push(Line::wordy(format!(
+            "{} is identified as a member of {}, slot {}.",
+            m.candidate.path.display(),
+            wishes.shown,
+            slot_number(&m.member.sb)
+        )));
+    }
+    let result = edited(wishes, &members, &mut ranking, &mut edits);
+    lines.append(&mut ranking.lines);
+    lines.append(&mut edits.lines);
+    result.map_err(|r| (lines.clone(), r))?;
+    let (Some(best), Some(best_edit)) = (members.get(ranking.chosen), edits.members.get(ranking.chosen)) else {
+        return Err((lines, Refusal::new("no member is left")));
+    };
+    let lockless = matches!(&best.member.bitmap, Some(Ok(b)) if b.kind == Kind::Lockless);
+    if wishes.lockless && !lockless {
+        let refusal = not_lockless(wishes, best);
+        return Err((lines, refusal));
+    }
+    let sb = best_edit.sb.clone();
+    let start = start(wishes, &sb, &ranking);
+    lines.extend(added(wishes, &members, &ranking));
+    let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
+    let plan = if start.go { plan(wishes, &members, &ranking, &edits, node, lockless) } else { Plan::default() };
+    Ok(Decision { lines, start, plan, sb, lockless, missing })
+}
+
+fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {
+    if wishes.force {
+        edits::force(wishes, members, ranking, edits)?;
+    }
+    edits::update(wishes, members, ranking, edits)
+}
+
+fn not_lockless(wishes: &Wishes, best: &Matched<'_>) -> Refusal {
+    let is = match &best.member.bitmap {
+        None => "has no bitmap".to_owned(),
+        Some(Ok(b)) => format!("has a bitmap of version {}", b.kind.version()),
+        Some(Err(why)) => format!("has a bitmap that cannot be read: {why}"),
+    };
+    Refusal::new(format!("{}: the array {is}, not a lockless one; nothing was changed", wishes.shown))
+        .hint("leave --bitmap=lockless away to assemble it as it is")
+}
+
+/// The places of the members that are added, in the order in which they are: by slot, spares behind, the chosen one last,
+/// for the kernel believes the superblock of the last of equals.
+fn order(members: &[Matched<'_>], ranking: &Ranking) -> Vec<usize> {
+    let rank_of = |i: usize| match ranking.verdicts.get(i) {
+        Some(Verdict::Active(s) | Verdict::Rebuilding(s) | Verdict::Stale(s)) => Some((0, 2 * u64::from(*s))),
+        Some(Verdict::Replacement(s)) => Some((0, 2 * u64::from(*s) + 1)),
+        Some(Verdict::Journal | Verdict::Spare) => {
+            Some((1, members.get(i).map_or(0, |m| m.member.sb.dev_number().into())))
+        }
+        _ => None,
+    };
+    let mut places: Vec<usize> = (0..members.len()).filter(|i| *i != ranking.chosen && rank_of(*i).is_some()).collect();
+    places.sort_by_key(|i| rank_of(*i));
+    places.push(ranking.chosen);
+    places
+}
+
+/// What `--verbose` says of each member that is added and each slot that stays empty.
+fn added(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let disks = members.get(ranking.chosen).map_or(0, |m| m.member.sb.raid_disks());
+    let mut empty = (0..disks)
+        .filter(|slot| {
+            let has =
+                |v: &Verdict| matches!(v, Verdict::Active(s) | Verdict::Rebuilding(s) | Verdict::Stale(s) if s == slot);
+            ranking.count(has) == 0
+        })
+        .peekable();
+    let mut no_device = |lines: &mut Vec<Line>, before: Option<i64>| {
+        while let Some(slot) = empty.next_if(|s| before.is_none_or(|b| b >= 0 && i64::from(*s) < b)) {
+            lines.push(Line::wordy(format!("no uptodate device for slot {slot} of {}", wishes.shown)));
+        }
+    };
+    for i in order(members, ranking) {
+        let Some(m) = members.get(i) else { continue };
+        let slot = slot_number(&m.member.sb);
+        no_device(&mut lines, (i != ranking.chosen && slot >= 0).then_some(slot));
+        let stale = matches!(ranking.verdicts.get(i), Some(Verdict::Stale(_)));
+        lines.push(Line::wordy(format!(
+            "added {} to {} as {slot}{}",
+            m.candidate.path.display(),
+            wishes.shown,
+            if stale { " (possibly out of date)" } else { "" }
+        )));
+    }
+    lines
+}
+
+fn plan(
+    wishes: &Wishes,
+    members: &[Matched<'_>],
+    ranking: &Ranking,
+    edits: &Edits,
+    node: &Node,
+    lockless: bool,
+) -> Plan {
+    let mut steps = Vec::new();
+    let devname = || node.devname.clone();
+    let Some(best) = members.get(ranking.chosen) else { return Plan::default() };
+    let uuid = edits.members.get(ranking.chosen).map_or(best.member.sb.set_uuid(), |e| e.sb.set_uuid());
+    steps.push(Step::NewArray {
+        devname: devname(),
+        path: node.path.clone(),
+        metadata: metadata_word(best.member.minor),
+        uuid,
+    });
+    if lockless {
+        steps.push(Step::Sysfs {
+            devname: devname(),
+            attr: "bitmap_type".into(),
+            value: "llbitmap".into(),
+            verify: Some("llbitmap".into()),
+        });
+    }
+    for (m, e) in members.iter().zip(&edits.members) {
+        write(m, e, &mut steps);
+    }
+    let minor = i32::try_from(best.member.minor.number()).unwrap_or(2);
+    steps.push(Step::SetArrayInfo { devname: devname(), version: (1, minor) });
+    for i in order(members, ranking) {
+        if let (Some(m), Some(e)) = (members.get(i), edits.members.get(i)) {
+            steps.push(add(m, &e.sb, devname()));
+        }
+    }
+    steps.push(if wishes.readonly {
+        Step::Sysfs { devname: devname(), attr: "array_state".into(), value: "readonly".into(), verify: None }
+    } else {
+        Step::RunArray { devname: devname() }
+    });
+    steps.push(Step::Uevent { devname: devname() });
+    Plan { steps }
+}
+
+fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
+    if e.what.is_empty() {
+        return;
+    }
+    let mut sb = e.sb.clone();
+    sb.update_csum();
+    let device = m.candidate.path.clone();
+    if let Some((start, bitmap)) = &e.bitmap {
+        steps.push(Step::Write {
+            device: device.clone(),
+            offset: *start,
+            bytes: bitmap.bytes().to_vec(),
+            what: "bitmap superblock: uuid".into(),
+        });
+    }
+    steps.push(Step::Write {
+        device: device.clone(),
+        offset: sb.super_offset() * SECTOR_BYTES,
+        bytes: sb.write_bytes(m.candidate.block).to_vec(),
+        what: format!("superblock: {}", e.what.join(", ")),
+    });
+    steps.push(Step::Sync { device });
+}
+
+/// The kernel takes the device numbers only and reads the rest from the superblock; the rest is what it will find.
+fn add(m: &Matched<'_>, sb: &SuperV1, devname: String) -> Step {
+    let slot = i32::try_from(slot_number(sb)).unwrap_or(-1);
+    let mut state = if slot >= 0 { disk::ACTIVE | disk::SYNC } else { 0 };
+    for (flag, bit) in [(devflag::WRITE_MOSTLY, disk::WRITEMOSTLY), (devflag::FAILFAST, disk::FAILFAST)] {
+        if sb.devflags() & flag != 0 {
+            state |= bit;
+        }
+    }
+    let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    Step::AddDisk {
+        devname,
+        device: m.candidate.path.clone(),
+        spec: DiskSpec {
+            number: int(sb.dev_number()),
+            major: int(m.candidate.dev.0),
+            minor: int(m.candidate.dev.1),
+            raid_disk: slot,
+            state,
+        },
+    }
+}
