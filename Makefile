@@ -46,6 +46,6 @@ soak:
 install: build
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm
 	for page in man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
-	if [ -f completions/mdadm.bash ]; then install -D -m 644 completions/mdadm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mdadm; fi
-	if [ -f completions/_mdadm ]; then install -D -m 644 completions/_mdadm $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mdadm; fi
-	if [ -f completions/mdadm.fish ]; then install -D -m 644 completions/mdadm.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mdadm.fish; fi
+	install -D -m 644 completions/mdadm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mdadm
+	install -D -m 644 completions/_mdadm $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mdadm
+	install -D -m 644 completions/mdadm.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mdadm.fish
