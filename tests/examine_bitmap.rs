@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use mdadm::superblock::v1::{SuperV1, feature};
 use mdadm::uuid::Uuid;
+use proptest::prelude::*;
 
 const MEMBER_BYTES: u64 = 320 << 20;
 const BITMAP: u64 = 8192;
@@ -221,4 +222,78 @@ fn the_ranges_of_a_parity_array_are_those_of_the_member_and_the_enclosing_ones_o
     assert_eq!(json[0]["states"]["invalid"], 1);
     assert_eq!(json[0]["resync_bytes"], 3 * 65536);
     assert_eq!((&json[0]["type"], &json[0]["chunk_bytes"]), (&"lockless".into(), &65536.into()));
+}
+
+/// Numbers at which arithmetic goes wrong, and any.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        prop::sample::select(vec![
+            0,
+            1,
+            2,
+            127,
+            128,
+            129,
+            511,
+            512,
+            65536,
+            u64::from(u32::MAX),
+            1 << 31,
+            1 << 63,
+            u64::MAX
+        ]),
+        (0u32..64).prop_map(|n| 1 << n),
+        any::<u64>(),
+        0u64..100_000,
+    ]
+}
+
+/// A bitmap superblock with any fields, and bytes behind it.
+fn bitmap() -> impl Strategy<Value = Vec<u8>> {
+    let tail = prop::collection::vec(prop_oneof![0u8..9, any::<u8>()], 0..6000);
+    (0u32..9, prop::collection::vec(number(), 10), tail, 0usize..5).prop_map(|(version, n, tail, nodes)| {
+        let mut raw = Vec::new();
+        raw.extend(0x6d74_6962u32.to_le_bytes());
+        raw.extend(version.to_le_bytes());
+        raw.extend(UUID.0);
+        n[..3].iter().for_each(|v| raw.extend(v.to_le_bytes()));
+        n[3..9].iter().for_each(|v| raw.extend_from_slice(&v.to_le_bytes()[..4]));
+        raw.resize(256, 0x41);
+        if nodes > 0 {
+            raw[68..72].copy_from_slice(&u32::try_from(nodes).unwrap().to_le_bytes());
+        }
+        raw.extend(tail);
+        raw
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+    #[test]
+    fn no_bitmap_makes_it_panic_hang_or_say_nothing(
+        image in bitmap(), bytes in 8192u64..100_000, level in prop::sample::select(vec![1, 5, 6, 10, 0, -7]),
+        as_file in any::<bool>(), cut in 0usize..3000,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = if as_file {
+            let path = dir.path().join("file");
+            std::fs::write(&path, &image[..image.len().saturating_sub(cut)]).unwrap();
+            path
+        } else {
+            member(&dir, bytes, level, &image)
+        };
+        for options in [&["-v"][..], &["--json", "-v"]] {
+            let began = std::time::Instant::now();
+            let out = mdadm(options, &path);
+            prop_assert!(began.elapsed().as_secs() < 20);
+            let stderr = String::from_utf8(out.stderr).unwrap();
+            let failed = out.status.code() == Some(1);
+            prop_assert!(failed || out.status.code() == Some(0), "{:?}", out.status);
+            prop_assert_eq!(failed, !stderr.is_empty(), "{}", stderr);
+            prop_assert!(stderr.lines().all(|l| l.starts_with("mdadm: ")), "{}", stderr);
+            if options.len() > 1 {
+                prop_assert!(serde_json::from_slice::<serde_json::Value>(&out.stdout).is_ok());
+            }
+        }
+    }
 }

@@ -24,6 +24,9 @@ const PAGE_BYTES: u64 = 4096;
 /// States are read in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// States are counted in blocks of this size; a count of one block must fit a `u8`.
+const BLOCK: usize = 128;
+
 /// The state of a chunk (kernel `enum llbitmap_state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChunkState {
@@ -133,22 +136,21 @@ impl StateCounts {
 
     /// Adds state bytes, in the order of the chunks.
     pub fn add(&mut self, states: &[u8]) {
-        for block in states.chunks(256) {
-            let Some(&first) = block.first() else { continue };
-            if block.iter().fold(0, |differ, b| differ | (b ^ first)) == 0 {
-                self.add_run(first, block.len() as u64);
-            } else {
-                block.iter().for_each(|b| self.add_run(*b, 1));
+        for block in states.chunks(BLOCK) {
+            // One pass per state, each over many bytes at a time; a block rarely has more than two.
+            let mut left = block.len() as u64;
+            for (count, state) in self.by_state.iter_mut().zip(0u8..) {
+                // At most BLOCK, which a u8 holds.
+                let n = u64::from(block.iter().fold(0u8, |n, b| n.wrapping_add(u8::from(*b == state))));
+                *count += n;
+                left -= n;
+                if left == 0 {
+                    break;
+                }
             }
+            self.invalid += left;
         }
         self.last = states.last().copied().or(self.last);
-    }
-
-    fn add_run(&mut self, byte: u8, chunks: u64) {
-        match self.by_state.get_mut(usize::from(byte)) {
-            Some(count) => *count += chunks,
-            None => self.invalid += chunks,
-        }
     }
 
     /// Chunks that the kernel would resync if the array started now, not degraded. A byte that is no state counts: the
