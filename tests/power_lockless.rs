@@ -19,25 +19,25 @@ const SECOND_LIFE: u64 = 1_000_000;
 const IN_FLIGHT: u64 = 300;
 
 #[test]
-#[ignore = "until --assemble is there"]
+
 fn soak_raid1_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=1 --raid-devices=2", 2);
 }
 
 #[test]
-#[ignore = "until --assemble is there"]
+
 fn soak_raid10_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=10 --raid-devices=4 --chunk=64", 4);
 }
 
 #[test]
-#[ignore = "until --assemble is there"]
+
 fn soak_raid5_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=5 --raid-devices=3 --chunk=64", 3);
 }
 
 #[test]
-#[ignore = "until --assemble is there"]
+
 fn soak_raid6_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=6 --raid-devices=4 --chunk=64", 4);
 }

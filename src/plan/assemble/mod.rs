@@ -5,6 +5,7 @@
 //! (`super_1_validate` in md.c), which looks at the members again when they are added.
 
 pub mod edits;
+pub mod heal;
 pub mod identify;
 pub mod rank;
 pub mod start;

@@ -1,6 +1,7 @@
 //! The whole decision: members judged, edits made, the plan of an array that is started.
 
 use super::edits::{Edited, Edits};
+use super::heal::heal_lazy;
 use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank};
 use super::start::{Start, slot_number, start};
@@ -40,6 +41,9 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let members = found.members;
     let mut ranking = rank(&members);
     let mut edits = Edits::none(&members);
+    let chosen = members.get(ranking.chosen);
+    let lockless = chosen.is_some_and(|m| matches!(&m.member.bitmap, Some(Ok(b)) if b.kind == Kind::Lockless));
+    heal_lazy(&members, &mut ranking, &mut edits, lockless);
     for m in &members {
         lines.push(Line::wordy(format!(
             "{} is identified as a member of {}, slot {}.",
@@ -55,7 +59,6 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let (Some(best), Some(best_edit)) = (members.get(ranking.chosen), edits.members.get(ranking.chosen)) else {
         return Err((lines, Refusal::new("no member is left")));
     };
-    let lockless = matches!(&best.member.bitmap, Some(Ok(b)) if b.kind == Kind::Lockless);
     if wishes.lockless && !lockless {
         let refusal = not_lockless(wishes, best);
         return Err((lines, refusal));
