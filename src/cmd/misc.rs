@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop};
+use crate::cmd::{detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop, zero};
 use crate::error::Exit;
 
 /// Does what was asked for.
@@ -39,6 +39,7 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
         MiscAction::Query => query::run(common, paths),
         MiscAction::ExamineBadblocks => examine_badblocks::run(common, paths),
         MiscAction::Stop => stop::run(common, paths),
+        MiscAction::ZeroSuperblock => zero::run(common, paths),
         MiscAction::Detail => detail::run(request, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
         _ => not_built(&format!("{action:?}")),
     }

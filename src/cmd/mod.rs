@@ -12,6 +12,7 @@ pub mod misc;
 pub mod print;
 pub mod query;
 pub mod stop;
+pub mod zero;
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};

@@ -8,3 +8,4 @@ pub mod create;
 pub mod lazy;
 pub mod place;
 pub mod step;
+pub mod zero;

@@ -8,7 +8,7 @@ mod raid;
 mod table;
 
 pub use fs::{FileSystem, file_system};
-pub use raid::{Ddf, Imsm, V090, ddf, imsm, v090, v090_offset};
+pub use raid::{Ddf, Imsm, V090, ddf, ddf_headers, imsm, v090, v090_offset};
 pub use table::{GptEntry, MbrEntry, Table, gpt, mbr};
 
 use crate::blockio::ReadAt;

@@ -149,6 +149,23 @@ pub fn ddf(dev: &dyn ReadAt) -> Option<Ddf> {
     None
 }
 
+/// Where the DDF header has the sectors of the primary and the secondary header (SNIA DDF 2.0, 5.5).
+const DDF_HEADER_LBAS: [usize; 2] = [96, 104];
+
+/// The primary and secondary header that the anchor names, in bytes: those that really are DDF headers.
+#[must_use]
+pub fn ddf_headers(dev: &dyn ReadAt, ddf: &Ddf) -> Vec<u64> {
+    let Some(anchor) = bytes::<512>(dev, ddf.offset) else { return Vec::new() };
+    let place = |at| {
+        let byte = u64::from_be_bytes(get(&anchor, at)).checked_mul(512).filter(|b| *b != ddf.offset)?;
+        let magic: [u8; 4] = bytes(dev, byte)?;
+        (u32::from_be_bytes(magic) == DDF_MAGIC).then_some(byte)
+    };
+    let mut found: Vec<u64> = DDF_HEADER_LBAS.into_iter().filter_map(place).collect();
+    found.dedup();
+    found
+}
+
 /// What Intel's metadata starts with (24 bytes, then the version).
 const IMSM_SIGNATURE: &[u8; 24] = b"Intel Raid ISM Cfg Sig. ";
 

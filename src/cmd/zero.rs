@@ -1,0 +1,174 @@
+//! `--zero-superblock`: makes the kernel and us forget that a device was a member.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::request::{Common, Metadata};
+use crate::cmd::apply::{Session, reason};
+use crate::cmd::print;
+use crate::device::ReadAt;
+use crate::device::real::{Access, RealDevice};
+use crate::error::Exit;
+use crate::host::Host;
+use crate::host::devmap::block_dev;
+use crate::output::escape;
+use crate::plan::step::Plan;
+use crate::plan::zero::{self, Target};
+use crate::superblock::foreign::{self, Found};
+use crate::superblock::v1::{self, MAGIC, Minor};
+
+/// Zeroes the superblocks of these devices, one after the other.
+pub fn run(common: &Common, paths: &[PathBuf]) -> Exit {
+    let host = Host::default();
+    let mut exit = Exit::OK;
+    let mut whole = Plan::default();
+    for path in paths {
+        let device = escape::text(path.as_os_str().as_encoded_bytes());
+        match one(&host, common, path, &device) {
+            Ok(plan) => whole.steps.extend(plan.steps),
+            Err(failure) => {
+                if !common.is_quiet() || failure.even_if_quiet {
+                    failure.lines.iter().for_each(print::complain);
+                }
+                exit = exit.worst(failure.exit);
+            }
+        }
+    }
+    if common.plan {
+        let text = if common.json { format!("{:#}\n", whole.json()) } else { whole.text() };
+        print::out(&text);
+    }
+    exit
+}
+
+struct Failure {
+    lines: Vec<String>,
+    exit: Exit,
+    even_if_quiet: bool,
+}
+
+fn failure<T>(lines: Vec<String>, exit: Exit) -> Result<T, Failure> {
+    Err(Failure { lines, exit, even_if_quiet: false })
+}
+
+/// Zeroes what is on one device; with `--plan` only gives the steps.
+fn one(host: &Host, common: &Common, path: &Path, device: &str) -> Result<Plan, Failure> {
+    let dev = open(host, common, path, device)?;
+    let targets = match common.metadata {
+        None => any(common, &dev, device)?,
+        Some(Metadata::Ddf) => set(common, &dev, device, foreign::ddf(&dev).map(Found::Ddf))?,
+        Some(Metadata::Imsm) => set(common, &dev, device, foreign::imsm(&dev).map(Found::Imsm))?,
+        Some(metadata) => named(common, &dev, device, metadata)?,
+    };
+    let plan = zero::plan(path, &targets);
+    if !common.plan {
+        let mut session = Session::new(host);
+        session.give(dev);
+        if let Err(e) = session.apply(&plan) {
+            let mut lines = vec![format!("Could not zero superblock on {device}: {}", e.line)];
+            lines.extend(e.after);
+            return Err(Failure { lines, exit: Exit::FAIL, even_if_quiet: true });
+        }
+    }
+    Ok(plan)
+}
+
+/// As in the reference, `--force` opens a device that is in use, too.
+fn open(host: &Host, common: &Common, path: &Path, device: &str) -> Result<RealDevice, Failure> {
+    let access = match (common.plan, common.force > 0) {
+        (true, true) => Access::Read,
+        (true, false) => Access::ReadExclusive,
+        (false, true) => Access::Write,
+        (false, false) => Access::WriteExclusive,
+    };
+    RealDevice::open(path, access).or_else(|e| {
+        if e.raw_os_error() == Some(libc::ENOTBLK) && !path.is_dir() {
+            return failure(vec![format!("Unrecognised md component device - {device}")], Exit::OK);
+        }
+        let mut lines = vec![format!("Couldn't open {device} for write - not zeroing")];
+        lines.push(format!("{device}: {}", reason(&e)));
+        if e.raw_os_error() == Some(libc::EBUSY)
+            && let Some(dev) = block_dev(path)
+        {
+            lines.extend(host.holders(dev).iter().map(|h| format!("{device} is {h}")));
+        }
+        failure(lines, Exit::USAGE)
+    })
+}
+
+/// Every md superblock; DDF and IMSM with `--force` only.
+fn any(common: &Common, dev: &RealDevice, device: &str) -> Result<Vec<Target>, Failure> {
+    let mut targets = zero::md_superblocks(dev);
+    if let Some(found) = foreign::container(dev) {
+        if common.force > 0 {
+            targets.extend(zero::container(dev, &found));
+        } else if targets.is_empty() {
+            return refuse_set(device, &found);
+        } else {
+            print::complain(format!("{device} also holds {}, which is left: --force zeroes it", found.name()));
+        }
+    }
+    if targets.is_empty() {
+        return failure(vec![format!("Unrecognised md component device - {device}")], Exit::OK);
+    }
+    Ok(targets)
+}
+
+fn refuse_set(device: &str, found: &Found) -> Result<Vec<Target>, Failure> {
+    let name = found.name();
+    Err(Failure {
+        lines: vec![
+            format!("{device} holds {name} - not zeroing: a set of disks may still need it"),
+            format!("if it does not: mdadm --zero-superblock --force {device}"),
+        ],
+        exit: Exit::FAIL,
+        even_if_quiet: true,
+    })
+}
+
+/// The set's metadata that `--metadata` names.
+fn set(common: &Common, dev: &RealDevice, device: &str, found: Option<Found>) -> Result<Vec<Target>, Failure> {
+    match found {
+        None => {
+            failure(vec![format!("Could not zero superblock on {device}: there is none of that format")], Exit::FAIL)
+        }
+        Some(found) if common.force == 0 => refuse_set(device, &found),
+        Some(found) => Ok(zero::container(dev, &found)),
+    }
+}
+
+/// The one superblock of the format that `--metadata` names; with `--force` its place, whatever is there.
+fn named(common: &Common, dev: &RealDevice, device: &str, metadata: Metadata) -> Result<Vec<Target>, Failure> {
+    let (place, is_there) = match metadata {
+        Metadata::V090 => (zero::v090_place(dev), foreign::v090(dev).is_some()),
+        Metadata::V1_0 => v1_at(dev, Minor::V0),
+        Metadata::V1_1 => v1_at(dev, Minor::V1),
+        Metadata::V1_2 | Metadata::Ddf | Metadata::Imsm => v1_at(dev, Minor::V2),
+        Metadata::V1Default => match v1::read_any(dev) {
+            Ok(Some((minor, _))) => v1_at(dev, minor),
+            _ => v1_at(dev, Minor::V2),
+        },
+    };
+    let Some(place) = place else {
+        let sectors = dev.size().sectors();
+        let line = format!("{device} is too small for md: size is {sectors} sectors.");
+        return Err(Failure { lines: vec![line], exit: Exit::FAIL, even_if_quiet: true });
+    };
+    if is_there {
+        return Ok(vec![place]);
+    }
+    let mut word = [0u8; 4];
+    let got = dev.read_at(place.offset, &mut word).map_or(0, |()| u32::from_le_bytes(word));
+    let line = format!("No super block found on {device} (Expected magic {MAGIC:08x}, got {got:08x})");
+    if common.force == 0 {
+        return Err(Failure { lines: vec![line], exit: Exit::USAGE, even_if_quiet: true });
+    }
+    print::complain(line);
+    if !common.is_quiet() {
+        print::complain(if common.plan { "superblock would be zeroed anyway" } else { "superblock zeroed anyway" });
+    }
+    Ok(vec![place])
+}
+
+fn v1_at(dev: &RealDevice, minor: Minor) -> (Option<Target>, bool) {
+    (zero::v1_place(dev, minor), matches!(v1::read(dev, minor), Ok(Some(_))))
+}
