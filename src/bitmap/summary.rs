@@ -100,6 +100,7 @@ mod tests {
     use crate::bitmap::header::NewBitmap;
     use crate::device::mem::MemDevice;
     use crate::uuid::Uuid;
+    use proptest::prelude::*;
 
     fn member(bitmap_offset: i32, super_sector: u64) -> SuperV1 {
         let mut sb = SuperV1::empty();
@@ -146,5 +147,34 @@ mod tests {
         none.set_feature_map(0);
         assert!(read(&dev, &none).unwrap().is_none());
         assert!(matches!(read(&dev, &member(8, 8)), Err(BitmapError::NoMagic { found: 0 })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_superblock_over_any_bytes_makes_the_summary_panic(
+            offset in prop_oneof![-40i32..40, any::<i32>()],
+            at in prop_oneof![0u64..40, any::<u64>()],
+            mut bytes in prop::collection::vec(any::<u8>(), 0..6000),
+            version in 0u32..9,
+        ) {
+            let sb = member(offset, at);
+            let start = (i128::from(at) + i128::from(offset)) * 512;
+            if let Ok(start) = usize::try_from(start)
+                && let Some(head) = start.checked_add(8).and_then(|end| bytes.get_mut(start..end))
+            {
+                head[..4].copy_from_slice(&crate::bitmap::header::MAGIC.to_le_bytes());
+                head[4..].copy_from_slice(&version.to_le_bytes());
+            }
+            let dev = MemDevice::from_bytes(bytes);
+            let _ = start_v0(&dev);
+            if let Ok(Some(found)) = read(&dev, &sb) {
+                prop_assert!(found.start + 256 <= dev.size().0);
+                prop_assert_eq!(found.kind.version(), version);
+                if let Ok(Some(Counts::States(counts))) = counts(&dev, &found) {
+                    prop_assert_eq!(Some(counts.total()), found.chunks);
+                }
+            }
+        }
     }
 }

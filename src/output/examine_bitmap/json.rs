@@ -60,7 +60,7 @@ fn kind(view: &BitmapView) -> Option<&'static str> {
     match Kind::from_version(view.sb.version())? {
         Kind::Lockless => Some("lockless"),
         Kind::Clustered => Some("clustered"),
-        _ if view.member.is_none() => Some("file"),
+        _ if view.member.is_none() && view.start == 0 => Some("file"),
         _ => Some("internal"),
     }
 }
