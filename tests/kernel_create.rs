@@ -174,7 +174,7 @@ fn the_bad_block_log_stands_clear_of_a_full_lockless_bitmap() {
         sh("sync; sleep 0.3");
         mdadm("--stop /dev/md0").ok();
         assert!(super_of(&members[1]).1.has(v1::feature::BAD_BLOCKS), "1.{minor}: no log was recorded");
-        vm::reference(&format!("--assemble /dev/md0 {list}")).ok();
+        mdadm(&format!("--assemble /dev/md0 {list}")).ok();
         assert_eq!(attr("md0", "degraded").trim(), "0");
         assert!(attr("md0", &format!("dev-{name}/bad_blocks")).contains("700000 8"));
         assert!(vm::verify_pattern("/dev/md0", 0, 64 * MIB, 3).is_empty());
@@ -200,7 +200,7 @@ fn plain_files_are_members_with_offline_only() {
     assert_eq!((out.status, out.stderr.contains("is not a block device")), (2, true), "{}", out.stderr);
     mdadm(&format!("--create /dev/md0 --offline -R -l1 -n2 --bitmap=lockless {file} missing")).ok();
     let member = sh(&format!("losetup -f --show {file}")).trim().to_owned();
-    vm::reference(&format!("--assemble --run /dev/md0 {member}")).ok();
+    mdadm(&format!("--assemble --run /dev/md0 {member}")).ok();
     assert_eq!(attr("md0", "bitmap_type").trim(), "none bitmap [llbitmap]");
 }
 
