@@ -19,25 +19,21 @@ const SECOND_LIFE: u64 = 1_000_000;
 const IN_FLIGHT: u64 = 300;
 
 #[test]
-
 fn soak_raid1_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=1 --raid-devices=2", 2);
 }
 
 #[test]
-
 fn soak_raid10_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=10 --raid-devices=4 --chunk=64", 4);
 }
 
 #[test]
-
 fn soak_raid5_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=5 --raid-devices=3 --chunk=64", 3);
 }
 
 #[test]
-
 fn soak_raid6_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=6 --raid-devices=4 --chunk=64", 4);
 }
@@ -168,7 +164,6 @@ fn guest_assembles_resyncs_and_checks() {
 }
 
 #[test]
-#[ignore = "until --assemble and --detail are there"]
 fn the_demo_of_the_readme_runs_to_its_end() {
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo/run");
     let out = std::process::Command::new(demo).env("MDADM", env!("CARGO_BIN_EXE_mdadm")).output().unwrap();
