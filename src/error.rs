@@ -3,6 +3,13 @@
 
 use std::fmt;
 
+/// What an error number means, in the words of the C library: `Input/output error` (other crates have words of their own).
+#[must_use]
+pub fn errno_text(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    text.rsplit_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
 /// Exit status of a command, as the reference uses them (mdadm(8), EXIT STATUS, and observed behaviour).
 ///
 /// The same number means different things in different modes, so the type keeps the number and
@@ -64,3 +71,17 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_have_the_words_of_the_c_library() {
+        assert_eq!(
+            (errno_text(5).as_str(), errno_text(16).as_str()),
+            ("Input/output error", "Device or resource busy")
+        );
+        assert_eq!(errno_text(524), "Unknown error 524");
+    }
+}

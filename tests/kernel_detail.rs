@@ -292,3 +292,110 @@ fn a_lockless_bitmap_is_told_with_its_states() {
     assert_eq!(json[0]["bitmap"]["chunk_bytes"], 65536);
     assert_eq!(json[0]["members"].as_array().unwrap().len(), 3);
 }
+
+/// What we print and return, against the reference's, where it may print less: our further lines say why.
+#[track_caller]
+fn same_and_maybe_more(line: &str, before: &str) {
+    sh(before);
+    let theirs = reference(line);
+    sh(before);
+    let ours = mdadm(line);
+    assert_eq!((ours.status, &ours.stdout), (theirs.status, &theirs.stdout), "{line}: {}", ours.stderr);
+    // "failed to write 'read-auto' to ..." is how the reference works, not what went wrong.
+    let wanted = theirs.stderr.lines().filter(|l| !l.contains("failed to write '"));
+    let mut printed = ours.stderr.lines();
+    for line in wanted {
+        assert!(printed.any(|l| l == line), "{line}: {}\nthe reference: {}", ours.stderr, theirs.stderr);
+    }
+}
+
+#[test]
+fn read_only_read_write_and_run_answer_as_the_reference() {
+    let disks = vm::disks(3, 40 * MIB);
+    create(&format!("-l5 -n3 --assume-clean --bitmap=none {}", disks.join(" ")));
+    let rw = "echo clean > /sys/block/md0/md/array_state || true";
+    let ro = "echo readonly > /sys/block/md0/md/array_state || true";
+    for line in
+        ["-o /dev/md0", "-o md0", "-w /dev/md0", "-R /dev/md0", "--manage --run /dev/md0", "-o /dev/md0 /dev/nosuch"]
+    {
+        same_and_maybe_more(line, rw);
+        same_and_maybe_more(line, ro);
+    }
+    sh(rw);
+    mdadm("-o /dev/md0").ok();
+    assert_eq!(vm::attr("md0", "array_state"), "readonly");
+    assert!(mdadm("-o /dev/md0").stderr.ends_with("mdadm: /dev/md0 is read-only already\n"));
+    mdadm("--readwrite md0").ok();
+    assert_eq!(vm::attr("md0", "array_state"), "clean");
+    sh("mkfs.ext4 -q /dev/md0 && mkdir /mnt/x && mount /dev/md0 /mnt/x");
+    same_and_maybe_more("-o /dev/md0", ":");
+    assert!(mdadm("-o /dev/md0").stderr.contains("mdadm: /dev/md0 is mounted on /mnt/x\n"));
+    sh("umount /mnt/x");
+    for wrong in ["/dev/nosuch", "/dev", "/mnt/disk0", &disks[0], "nosuch", "md9x"] {
+        for verb in ["-o", "-w", "-R"] {
+            same_and_maybe_more(&format!("{verb} {wrong}"), ":");
+        }
+    }
+    reference("--stop /dev/md0").ok();
+    reference(&format!("--incremental --quiet {}", disks[0]));
+    for verb in ["-o", "-w", "-R", "-q -R"] {
+        same_and_maybe_more(&format!("{verb} /dev/md0"), ":");
+    }
+    let refused = mdadm("-R /dev/md0").stderr;
+    assert!(refused.contains("kernel: md/raid:md0: not enough operational devices (2/3 failed)"), "{refused}");
+    let again = format!(
+        "mdadm() {{ {} \"$@\"; }}; mdadm -q -S /dev/md0; for d in {} {}; do mdadm -q -I $d; done",
+        vm::reference_path(),
+        disks[0],
+        disks[1]
+    );
+    same_and_maybe_more("-R /dev/md0", &again);
+    assert_eq!(vm::attr("md0", "array_state"), "read-auto");
+    same_and_maybe_more("-q -R md0", &again);
+}
+
+#[test]
+fn an_array_with_a_lockless_bitmap_runs_with_it() {
+    let disks = vm::disks(3, 40 * MIB);
+    create(&format!("-l5 -n3 --bitmap=lockless --assume-clean {}", disks.join(" ")));
+    reference("--stop /dev/md0").ok();
+    reference(&format!("--incremental --quiet {}", disks[0]));
+    reference(&format!("--incremental --quiet {}", disks[2]));
+    assert_eq!(vm::attr("md0", "bitmap_type"), "none [bitmap] llbitmap");
+    assert_eq!(mdadm("--run /dev/md0").ok().stderr, "mdadm: started array /dev/md/0\n");
+    assert_eq!(vm::attr("md0", "bitmap_type"), "none bitmap [llbitmap]");
+    assert!(mdadm("-D /dev/md0").ok().stdout.contains("Bitmap Type : lockless"));
+}
+
+#[test]
+fn waiting_ends_with_the_resync_and_says_whether_there_was_one() {
+    let disks = vm::disks(2, 40 * MIB);
+    let d = disks.join(" ");
+    create(&format!("-l1 -n2 --bitmap=none --assume-clean {d}"));
+    for line in ["-W /dev/md0", "--wait-clean /dev/md0", "--wait-clean --scan", "-W --scan", "-W"] {
+        assert_eq!(mdadm(line), reference(line), "{line}");
+    }
+    for wrong in ["/dev/nosuch", "/dev", "/mnt/disk0", &disks[0], "md0"] {
+        for verb in ["-W", "--wait-clean"] {
+            let line = format!("{verb} {wrong}");
+            assert_eq!(mdadm(&line), reference(&line), "{line}");
+        }
+    }
+    stop(&disks);
+    vm::sync_speed(20, 30);
+    create(&format!("-l1 -n2 --bitmap=none {d}"));
+    let start = std::time::Instant::now();
+    sh(
+        "(sleep 1; echo 900000 > /proc/sys/dev/raid/speed_limit_max; echo 900000 > /proc/sys/dev/raid/speed_limit_min) >/dev/null 2>&1 &",
+    );
+    assert_eq!(mdadm("--wait /dev/md0").status, 0);
+    assert!(start.elapsed().as_millis() > 900);
+    assert_eq!(vm::attr("md0", "resync_start"), "none");
+    stop(&disks);
+    // The reference waits for ever here.
+    vm::sync_speed(20, 30);
+    create(&format!("-l1 -n2 --bitmap=none {d}"));
+    reference("-o /dev/md0").ok();
+    let out = mdadm("--wait /dev/md0");
+    assert!(out.status == 1 && out.stderr.contains("the resync of /dev/md0 is pending"), "{out:?}");
+}

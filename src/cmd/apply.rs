@@ -63,12 +63,7 @@ pub struct Session<'a> {
 /// An errno in words, for messages: `Device or resource busy`.
 #[must_use]
 pub fn reason(e: &io::Error) -> String {
-    // libc's words, as the reference prints them; the number that Rust adds says no more.
-    let text = e.to_string();
-    match text.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
+    e.raw_os_error().map_or_else(|| e.to_string(), crate::error::errno_text)
 }
 
 fn failed(what: impl fmt::Display, e: &io::Error) -> ApplyError {

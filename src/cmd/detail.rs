@@ -10,10 +10,11 @@ use crate::cli::request::{Common, MiscRequest};
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::devmap::DevMap;
-use crate::output::detail::{Detail, document};
+use crate::output::detail::{Detail, Outcome, document};
 
 pub use gather::load_or_rebuild_map;
 use gather::{Gathering, NoDetail};
+pub use members::any_superblock;
 
 /// How the arrays are to be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,26 +72,28 @@ fn print_all(common: &Common, paths: &[&Path], form: Form) -> Exit {
         map: load_or_rebuild_map(&host, common.homehost.as_deref()),
     };
     let mut worst = Exit::OK;
-    let mut details = Vec::new();
+    let mut outcomes = Vec::new();
     for path in paths {
         match gathering.detail(path) {
             Ok(detail) => {
                 worst = worst.worst(if common.test { Exit(detail.test_status()) } else { Exit::OK });
                 if form == Form::Json {
-                    details.push(detail);
+                    outcomes.push(Outcome::Array(Box::new(detail)));
                 } else if !out(&render(&detail, common, form)) {
                     // Nobody reads any more.
                     return worst;
                 }
             }
             Err(why) => {
-                complain(message(path, &why));
+                let line = message(path, &why);
+                complain(&line);
+                outcomes.push(Outcome::Error(path.display().to_string(), line));
                 worst = worst.worst(if common.test { Exit(4) } else { Exit::FAIL });
             }
         }
     }
     if form == Form::Json {
-        out(&document(&details, !common.no_devices));
+        out(&document(&outcomes, !common.no_devices));
     }
     worst
 }

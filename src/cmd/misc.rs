@@ -1,9 +1,9 @@
 //! Misc mode: one action on each device, in the order typed; the worst status counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop, zero};
+use crate::cmd::{array_state, detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop, wait, zero};
 use crate::error::Exit;
 
 /// Does what was asked for.
@@ -41,8 +41,18 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
         MiscAction::Stop => stop::run(common, paths),
         MiscAction::ZeroSuperblock => zero::run(common, paths),
         MiscAction::Detail => detail::run(request, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
+        MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => {
+            each(paths, |path| array_state::run(common, action, path))
+        }
+        MiscAction::Wait => each(paths, wait::wait),
+        MiscAction::WaitClean => each(paths, wait::wait_clean),
         _ => not_built(&format!("{action:?}")),
     }
+}
+
+/// The worst status of all devices.
+fn each(paths: &[PathBuf], one: impl Fn(&Path) -> Exit) -> Exit {
+    paths.iter().fold(Exit::OK, |worst, path| worst.worst(one(path)))
 }
 
 /// An action that was given no device: `--detail --scan`, `--stop --scan`.
@@ -50,6 +60,8 @@ fn without_device(request: &MiscRequest) -> Exit {
     match request.action {
         Some(MiscAction::Stop) if request.common.scan => stop::scan(&request.common),
         Some(MiscAction::Detail) => detail::scan(request),
+        // The kernel marks arrays clean by itself.
+        Some(MiscAction::WaitClean) if request.common.scan => Exit::OK,
         _ => not_built("misc mode without a device"),
     }
 }

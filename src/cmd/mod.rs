@@ -1,6 +1,7 @@
 //! One file per verb. Writers gather facts, plan, apply; readers read, fill a view, render.
 
 pub mod apply;
+pub mod array_state;
 pub mod assemble;
 pub mod create;
 pub mod detail;
@@ -12,6 +13,7 @@ pub mod misc;
 pub mod print;
 pub mod query;
 pub mod stop;
+pub mod wait;
 pub mod zero;
 
 use crate::cli::CliError;

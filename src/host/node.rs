@@ -236,7 +236,7 @@ fn wait_until(done: impl Fn() -> bool) -> bool {
 }
 
 fn reason(e: &io::Error) -> String {
-    e.raw_os_error().map_or_else(|| e.to_string(), |n| nix::errno::Errno::from_raw(n).desc().to_owned())
+    e.raw_os_error().map_or_else(|| e.to_string(), crate::error::errno_text)
 }
 
 fn made_hint(made: &Result<(), String>) -> String {

@@ -6,7 +6,7 @@ mod text;
 mod why;
 
 pub use brief::is_plain_word;
-pub use json::document;
+pub use json::{Outcome, document};
 pub use why::{Present, why_not_started};
 
 use crate::bitmap::lockless::{ChunkState, StateCounts};

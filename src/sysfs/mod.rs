@@ -79,7 +79,7 @@ impl SysfsError {
 }
 
 fn describe(errno: i32) -> String {
-    nix::errno::Errno::from_raw(errno).desc().to_owned()
+    crate::error::errno_text(errno)
 }
 
 fn errno_of(e: &io::Error) -> i32 {

@@ -283,7 +283,7 @@ pub fn load_or_rebuild_map(host: &Host, homehost: Option<&str>) -> Vec<MapEntry>
 
 fn entry_of(host: &Host, devices: &DevMap, this: &str, devname: &str) -> Option<MapEntry> {
     let sysfs = host.sysfs.array(devname);
-    let sb = members::any_superblock(host, devices, &sysfs);
+    let sb = members::any_superblock(host, devices, &sysfs).map(|(_, sb)| sb);
     let name = sb.as_ref().map(SuperV1::set_name);
     let path = host.md_link(sysfs.dev()?).unwrap_or_else(|| {
         let number = names::number_of(devname).unwrap_or(0);

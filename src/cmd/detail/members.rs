@@ -175,13 +175,15 @@ fn superblock(path: &str, minor: Minor) -> Result<SuperV1, String> {
     Ok(sb)
 }
 
-/// The superblock of any member that can be read.
-pub fn any_superblock(host: &Host, devices: &DevMap, sysfs: &ArrayDir) -> Option<SuperV1> {
+/// The path and the superblock of any member that can be read.
+#[must_use]
+pub fn any_superblock(host: &Host, devices: &DevMap, sysfs: &ArrayDir) -> Option<(String, SuperV1)> {
     let minor = minor_of(sysfs)?;
     let path = |m: &MemberDir| {
         let dev = m.get(attr::BLOCK_DEV)?;
         host.sysfs.block_name((dev.major, dev.minor))?;
         devices.path((dev.major, dev.minor), None)
     };
-    sysfs.members().iter().filter_map(|m| superblock(path(m)?, minor).ok()).next()
+    let read = |m: &MemberDir| path(m).and_then(|p| Some((p.to_owned(), superblock(p, minor).ok()?)));
+    sysfs.members().iter().find_map(read)
 }

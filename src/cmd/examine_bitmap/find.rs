@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use nix::errno::Errno;
-
 use crate::bitmap::header::BitmapSuper;
 use crate::bitmap::{BitmapError, summary};
 use crate::cli::request::Metadata;
@@ -34,7 +32,7 @@ pub fn find(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) -
     let dev = RealDevice::open(path, Access::Read).map_err(|e| {
         // Neither a block device nor a file: the reference's words for it come from O_DIRECT.
         let errno = e.raw_os_error().map_or(libc::EIO, |n| if n == libc::ENOTBLK { libc::EINVAL } else { n });
-        one(format!("failed to open bitmap file {shown}: {}", Errno::from_raw(errno).desc()))
+        one(format!("failed to open bitmap file {shown}: {}", crate::error::errno_text(errno)))
     })?;
     let member = match minor {
         _ if metadata == Some(Metadata::V090) => Ok(None),

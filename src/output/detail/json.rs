@@ -9,12 +9,37 @@ use crate::output::escape;
 
 const SCHEMA: &str = "mdadm-rs/detail/1";
 
+/// An array, or why there is nothing to say of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The array.
+    Array(Box<Detail>),
+    /// The path as typed, and what is wrong with it.
+    Error(String, String),
+}
+
 /// The document: an array with one object per array. Ends in a newline.
 #[must_use]
-pub fn document(details: &[Detail], devices: bool) -> String {
-    let objects: Vec<Object> = details.iter().map(|d| Object::new(d, devices)).collect();
+pub fn document(outcomes: &[Outcome], devices: bool) -> String {
+    let objects: Vec<AnyObject> = outcomes.iter().map(|o| AnyObject::new(o, devices)).collect();
     // The objects hold no map with keys other than strings, so this cannot fail.
     serde_json::to_string_pretty(&objects).unwrap_or_default() + "\n"
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyObject<'a> {
+    Array(Box<Object<'a>>),
+    Error { schema: &'static str, device: &'a str, error: &'a str },
+}
+
+impl<'a> AnyObject<'a> {
+    fn new(outcome: &'a Outcome, devices: bool) -> Self {
+        match outcome {
+            Outcome::Array(d) => AnyObject::Array(Box::new(Object::new(d, devices))),
+            Outcome::Error(device, error) => AnyObject::Error { schema: SCHEMA, device, error },
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -118,7 +118,7 @@ fn a_hostile_name_adds_no_line_anywhere() {
         let (key, value) = line.split_once('=').unwrap();
         assert!(key.starts_with("MD_") && !value.contains([' ', '$', '`', '"', '\'', '\n']), "{line}");
     }
-    let json: serde_json::Value = serde_json::from_str(&document(&[d], true)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&document(&[Outcome::Array(Box::new(d))], true)).unwrap();
     assert_eq!(json[0]["schema"], "mdadm-rs/detail/1");
 }
 
@@ -152,7 +152,7 @@ fn a_lockless_bitmap_adds_lines_that_no_known_pattern_matches() {
     }
     assert!(d.export(true).contains("\nMD_BITMAP_TYPE=lockless\n"));
     assert_eq!(d.brief(true, true), recovering().brief(true, true));
-    let json: serde_json::Value = serde_json::from_str(&document(&[d], true)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&document(&[Outcome::Array(Box::new(d))], true)).unwrap();
     assert_eq!(json[0]["bitmap"]["states"]["need_sync"], 8);
     assert_eq!(json[0]["bitmap"]["resync_bytes"], 512 << 10);
 }
@@ -210,4 +210,14 @@ fn raid10_sets_are_named_where_each_copy_is_whole() {
     for (layout, disks) in [(0x102, 3), (0x201, 4), (0x1_0201, 2), (0x101, 2), (0, 2), (0x1ff, 255)] {
         assert_eq!(sets(layout, disks), None, "{layout:x}");
     }
+}
+
+#[test]
+fn an_array_that_cannot_be_read_has_its_object_too() {
+    let error = Outcome::Error("/dev/x\ny".into(), "cannot open".into());
+    let json: serde_json::Value = serde_json::from_str(&document(&[error], true)).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!([{"schema": "mdadm-rs/detail/1", "device": "/dev/x\ny", "error": "cannot open"}])
+    );
 }
