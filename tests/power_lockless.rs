@@ -15,7 +15,7 @@ const BLOCK: u64 = 4096;
 const DISK: u64 = 72 * MIB;
 /// Number of the first write after the first power cut: no write of the first life gets as far.
 const SECOND_LIFE: u64 = 1_000_000;
-/// So many writes may have reached the disks after the last one that was seen acknowledged.
+/// A life ends by itself so many writes after the one at whose acknowledgement the power is to go.
 const IN_FLIGHT: u64 = 300;
 
 #[test]
@@ -106,14 +106,21 @@ fn reference() -> bool {
     std::env::var_os("GUEST_REFERENCE").is_some()
 }
 
-/// Writes and acknowledges from write `first` on, until the power goes.
-fn write_on(first: u64) {
+/// The last writes of the first and the second life that the host has seen acknowledged before it cuts the power.
+fn acknowledged() -> (u64, u64) {
+    let numbers: Vec<u64> = env("GUEST_ACKNOWLEDGED").split(' ').map(|n| n.parse().unwrap()).collect();
+    (numbers[0], numbers[1])
+}
+
+/// Writes and acknowledges from write `first` on, until the power goes or [`IN_FLIGHT`] after `last`.
+fn write_on(first: u64, last: u64) {
     let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
-    for n in first.. {
+    for n in first..=last + IN_FLIGHT {
         let (offset, len, pattern) = nth_write(seed, n, size);
         write_pattern("/dev/md0", offset, len, pattern);
         println!("acknowledged {n}");
     }
+    std::thread::sleep(Duration::from_secs(100));
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn guest_creates_and_writes() {
     let force = if reference() { " --force" } else { "" };
     mdadm(&(env("GUEST_CREATE") + force));
     assert!(vm::attr("md0", "bitmap_type").contains("[llbitmap]"));
-    write_on(0);
+    write_on(0, acknowledged().0);
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn guest_assembles_and_writes() {
     vm::sync_speed(2000, 2000);
     mdadm(&env("GUEST_ASSEMBLE"));
     assert_eq!(vm::attr("md0", "sync_action"), "resync", "nothing to resync after a power cut while writing");
-    write_on(SECOND_LIFE);
+    write_on(SECOND_LIFE, acknowledged().1);
 }
 
 #[test]
@@ -141,8 +148,7 @@ fn guest_assembles_resyncs_and_checks() {
     mdadm(&env("GUEST_ASSEMBLE"));
     vm::wait_sync("md0");
     let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
-    let acknowledged: Vec<u64> = env("GUEST_ACKNOWLEDGED").split(' ').map(|n| n.parse().unwrap()).collect();
-    let (first, second) = (acknowledged[0], acknowledged[1]);
+    let (first, second) = acknowledged();
     let seen = |n: u64| n <= first || (SECOND_LIFE..=second).contains(&n);
     let all: Vec<u64> = (0..=first + IN_FLIGHT).chain(SECOND_LIFE..=second + IN_FLIGHT).collect();
     let mut blocks = 0;
