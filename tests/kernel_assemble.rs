@@ -1,4 +1,6 @@
 //! Stopping and assembling, in the guest.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 #[path = "vm/mod.rs"]
 mod vm;
 
@@ -89,14 +91,20 @@ fn made(count: usize, options: &str) -> Vec<String> {
 
 /// Remembers what is on all disks.
 fn keep() {
-    vm::sh("for f in /mnt/disk*; do cp --sparse=always $f /mnt/was${f#/mnt/disk}; done");
+    vm::sh("mkdir -p /mnt/was; cp --sparse=always /mnt/disk* /mnt/was");
 }
 
 /// Puts it back.
 fn put_back() {
     vm::sh(
-        "for f in /mnt/disk*; do n=${f#/mnt/disk}; dd if=/mnt/was$n of=/dev/loop$n bs=4M status=none conv=fsync; done",
+        "losetup -nO NAME,BACK-FILE | while read loop file; do \
+         dd if=/mnt/was/${file##*/} of=$loop bs=4M status=none conv=fsync; done",
     );
+}
+
+/// Takes all disks away.
+fn no_disks() {
+    vm::sh("losetup -D; rm -rf /mnt/disk* /mnt/was");
 }
 
 /// What `line` gives with ours and with the reference, from equal disks: stdout, status and the members of the array have
@@ -161,10 +169,11 @@ fn an_array_with_members_missing_is_started_as_the_reference_starts_it() {
         let disks = made(n, &format!("-l{level} -n{n}"));
         for there in (0..=n).rev() {
             let all = disks[..there].join(" ");
-            for options in ["", "-v", "--run"] {
+            for options in ["", "--run"] {
                 as_the_reference(&format!("--assemble /dev/md0 {options} {all}"));
             }
         }
+        no_disks();
     }
 }
 
@@ -284,7 +293,6 @@ fn updates_write_the_bytes_that_the_reference_writes() {
         "--update=name --name=pool",
         "--update=name",
         "--update=homehost --homehost=box",
-        "--update=resync",
     ] {
         let mut images = Vec::new();
         for tool in [vm::mdadm as fn(&str) -> Output, vm::reference] {
@@ -332,4 +340,78 @@ fn the_plan_is_what_is_done_and_touches_nothing() {
     assert_eq!(writes, [&format!("write {a} bytes"), &format!("write {b} bytes"), &format!("write {c} bytes")]);
     let adds: Vec<&str> = plan.lines().filter(|l| l.contains("ADD_NEW_DISK")).collect();
     assert!(adds[0].contains(b.as_str()) && adds[1].contains(c.as_str()) && adds[2].contains(a.as_str()), "{plan}");
+}
+
+/// The data areas of two raid1 members hold the same bytes.
+fn are_mirrors(disks: &[String]) -> bool {
+    let skip = attr_of(&disks[0], "Data Offset").split(' ').next().unwrap().parse::<u64>().unwrap() * 512;
+    let script = format!("cmp -s -i {skip} {} {} && echo same || true", disks[0], disks[1]);
+    vm::sh(&script) == "same\n"
+}
+
+fn attr_of(disk: &str, key: &str) -> String {
+    let out = vm::reference(&format!("--examine {disk}")).stdout;
+    let line = out.lines().find(|l| l.trim_start().starts_with(key)).unwrap_or_default();
+    line.split_once(" : ").map_or("", |p| p.1).to_owned()
+}
+
+#[test]
+fn update_resync_resyncs_what_the_bitmap_calls_clean() {
+    for bitmap in ["none", "internal", "lockless"] {
+        let disks = made(2, &format!("-l1 -n2 --bitmap={bitmap}"));
+        vm::sh(&format!("dd if=/dev/urandom of={} bs=1M seek=12 count=1 conv=fsync status=none", disks[1]));
+        assert!(!are_mirrors(&disks));
+        vm::mdadm(&format!("--assemble /dev/md0 --update=resync {}", disks.join(" "))).ok();
+        vm::wait_sync("md0");
+        vm::mdadm("--stop /dev/md0").ok();
+        assert!(are_mirrors(&disks), "{bitmap}");
+        no_disks();
+    }
+}
+
+#[test]
+fn a_lockless_array_keeps_its_bitmap_through_assembly_and_updates() {
+    for (level, n) in [("1", 2), ("5", 3), ("6", 4), ("10", 4)] {
+        let disks = vm::disks(n, 40 * MIB);
+        let all = disks.join(" ");
+        vm::mdadm(&format!("--create /dev/md0 --run -q -l{level} -n{n} --bitmap=lockless {all}")).ok();
+        vm::write_pattern("/dev/md0", 0, 16 * MIB, 3);
+        vm::wait_sync("md0");
+        vm::mdadm("--stop /dev/md0").ok();
+        for options in ["--bitmap=lockless", "--update=uuid", "--update=name --name=x", "--run", "--readonly"] {
+            vm::mdadm(&format!("--assemble /dev/md0 {options} {all}")).ok();
+            assert!(vm::attr("md0", "bitmap_type").contains("[llbitmap]"), "{options}");
+            assert!(vm::attr("md0", "llbitmap/bits").contains("need sync 0\n"), "{}", vm::attr("md0", "llbitmap/bits"));
+            has_pattern();
+            vm::mdadm("--stop /dev/md0").ok();
+        }
+        no_disks();
+    }
+}
+
+#[test]
+fn an_array_without_a_lockless_bitmap_is_not_taken_for_one() {
+    for (bitmap, is) in [("none", "has no bitmap"), ("internal", "has a bitmap of version 4")] {
+        let disks = made(2, &format!("-l1 -n2 --bitmap={bitmap}"));
+        let out = vm::mdadm(&format!("--assemble /dev/md0 --bitmap=lockless {}", disks.join(" ")));
+        assert_eq!(out.status, 1);
+        assert!(
+            out.stderr.contains(&format!("mdadm: /dev/md0: the array {is}, not a lockless one; nothing was changed\n"))
+        );
+        assert!(!exists("/sys/block/md0"));
+    }
+}
+
+#[test]
+fn a_dirty_degraded_raid5_is_refused_unless_forced_as_the_reference_does() {
+    let disks = vm::disks(3, 40 * MIB);
+    vm::sync_speed(1, 1);
+    vm::reference(&format!("--create /dev/md0 --run --force --bitmap=none -l5 -n3 {}", disks.join(" "))).ok();
+    vm::sh("dd if=/dev/urandom of=/dev/md0 bs=64k count=1 conv=fsync status=none; sleep 0.3");
+    vm::mdadm("--stop /dev/md0").ok();
+    let two = disks[..2].join(" ");
+    for options in ["", "--run", "--force", "--force --run"] {
+        let out = as_the_reference(&format!("--assemble /dev/md0 {options} {two}"));
+        assert_eq!(out.status, i32::from(!options.contains("force")), "{}", out.stderr);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::rank::{Ranking, Verdict, table};
 use super::{Line, Matched, Update, Wishes, knows_slot};
-use crate::bitmap::header::BitmapSuper;
+use crate::bitmap::header::{BitmapSuper, state};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
@@ -13,8 +13,8 @@ use crate::superblock::v1::{Role, SuperV1, feature};
 pub struct Edited {
     /// As it will be.
     pub sb: SuperV1,
-    /// The bitmap's superblock, where that changes: byte of the device, new bytes.
-    pub bitmap: Option<(u64, BitmapSuper)>,
+    /// The bitmap's superblock, where that changes: byte of the device, new bytes, what of it changed.
+    pub bitmap: Option<(u64, BitmapSuper, &'static str)>,
     /// What is changed, in words.
     pub what: Vec<String>,
 }
@@ -186,19 +186,7 @@ fn one(update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> 
         Update::Uuid(uuid) => {
             e.sb.put_set_uuid(*uuid);
             e.what.push(format!("uuid {uuid}"));
-            match &m.member.bitmap {
-                None => {}
-                Some(Ok(bitmap)) => {
-                    let mut sb = bitmap.sb.clone();
-                    sb.put_uuid(*uuid);
-                    e.bitmap = Some((bitmap.start, sb));
-                }
-                Some(Err(why)) => {
-                    return Err(Refusal::new(format!(
-                        "{shown}: its bitmap cannot take the uuid: {why}; nothing was changed"
-                    )));
-                }
-            }
+            edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(*uuid))?;
         }
         Update::Name(name) => rename(e, name),
         Update::HomeHost(host) => {
@@ -215,7 +203,9 @@ fn one(update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> 
         }
         Update::Resync => {
             e.sb.set_resync_offset(0);
-            e.what.push("in sync from nowhere on".into());
+            e.what.push("not in sync".into());
+            // The kernel resyncs what the bitmap tells it to, and nothing else, unless the bitmap is out of date.
+            edit_bitmap(m, e, "out of date", |bitmap| bitmap.set_state(bitmap.state() | state::STALE))?;
         }
         Update::Raid0Layout(layout) => {
             if Level::from_raw(e.sb.level_raw()) != Some(Level::Raid0) {
@@ -229,4 +219,26 @@ fn one(update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> 
         }
     }
     Ok(())
+}
+
+/// Changes the bitmap's superblock, where the member has a bitmap.
+fn edit_bitmap(
+    m: &Matched<'_>,
+    e: &mut Edited,
+    what: &'static str,
+    edit: impl Fn(&mut BitmapSuper),
+) -> Result<(), Refusal> {
+    match &m.member.bitmap {
+        None => Ok(()),
+        Some(Ok(bitmap)) => {
+            let mut sb = bitmap.sb.clone();
+            edit(&mut sb);
+            e.bitmap = Some((bitmap.start, sb, what));
+            Ok(())
+        }
+        Some(Err(why)) => {
+            let shown = m.candidate.path.display();
+            Err(Refusal::new(format!("{shown}: its bitmap cannot be updated: {why}; nothing was changed")))
+        }
+    }
 }

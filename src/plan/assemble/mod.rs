@@ -152,3 +152,7 @@ pub fn array_state(sb: &SuperV1) -> String {
 pub(crate) fn knows_slot(sb: &SuperV1, slot: u32) -> bool {
     sb.roles().iter().any(|r| matches!(r, crate::superblock::v1::Role::Slot(s) if u32::from(*s) == slot))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;

@@ -83,24 +83,20 @@ pub fn rank(members: &[Matched<'_>]) -> Ranking {
     ranking
 }
 
-/// For each member the one it is a copy of: the same device uuid, or the same place in the array and no fresher.
+/// For each member the fresher one it is a copy of: the same device uuid, or the same place in the array. Of equals the
+/// first in the list counts.
 fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
-    let key = |sb: &SuperV1| (slot_of(sb), sb.has(feature::REPLACEMENT));
-    let mut copies: Vec<Option<usize>> = vec![None; members.len()];
-    for (i, m) in members.iter().enumerate() {
-        let sb = &m.member.sb;
-        let rival = members.iter().enumerate().take(i).find(|(j, o)| {
-            let other = &o.member.sb;
-            copies.get(*j).is_some_and(Option::is_none)
-                && (other.device_uuid() == sb.device_uuid() || (slot_of(sb).is_some() && key(other) == key(sb)))
-        });
-        let Some((j, other)) = rival else { continue };
-        let (loser, winner) = if sb.events() > other.member.sb.events() { (j, i) } else { (i, j) };
-        for c in copies.iter_mut().filter(|c| **c == Some(loser)) {
-            *c = Some(winner);
-        }
-        if let Some(c) = copies.get_mut(loser) {
-            *c = Some(winner);
+    let place = |sb: &SuperV1| slot_of(sb).map(|slot| (slot, sb.has(feature::REPLACEMENT)));
+    let same =
+        |a: &SuperV1, b: &SuperV1| a.device_uuid() == b.device_uuid() || (place(a).is_some() && place(a) == place(b));
+    let mut by_events: Vec<(usize, &SuperV1)> = members.iter().map(|m| &m.member.sb).enumerate().collect();
+    by_events.sort_by_key(|(_, sb)| std::cmp::Reverse(sb.events()));
+    let mut copies = vec![None; members.len()];
+    let mut kept: Vec<(usize, &SuperV1)> = Vec::new();
+    for (i, sb) in by_events {
+        match (kept.iter().find(|(_, other)| same(sb, other)), copies.get_mut(i)) {
+            (Some((of, _)), Some(copy)) => *copy = Some(*of),
+            _ => kept.push((i, sb)),
         }
     }
     copies

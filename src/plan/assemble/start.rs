@@ -27,7 +27,7 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let spares = ranking.count(|v| *v == Verdict::Spare);
     let known = (0..disks).filter(|s| knows_slot(sb, *s)).count();
     let level = Level::from_raw(sb.level_raw());
-    let able = level.is_some_and(|l| enough(l, sb.layout(), &active));
+    let able = there > 0 && level.is_some_and(|l| enough(l, sb.layout(), &active));
     let unclean = sb.resync_offset() != u64::MAX && !sb.has(feature::PPL) && level.is_some_and(Level::is_parity);
     let dirty = unclean && active.contains(&false);
     let tail = suffix(rebuilding, spares, ranking.count(|v| *v == Verdict::Journal));

@@ -188,12 +188,12 @@ fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
     let mut sb = e.sb.clone();
     sb.update_csum();
     let device = m.candidate.path.clone();
-    if let Some((start, bitmap)) = &e.bitmap {
+    if let Some((start, bitmap, what)) = &e.bitmap {
         steps.push(Step::Write {
             device: device.clone(),
             offset: *start,
             bytes: bitmap.bytes().to_vec(),
-            what: "bitmap superblock: uuid".into(),
+            what: format!("bitmap superblock: {what}"),
         });
     }
     steps.push(Step::Write {

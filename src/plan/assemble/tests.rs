@@ -1,0 +1,222 @@
+use proptest::prelude::*;
+
+use super::rank::{Verdict, rank};
+use super::steps::decide;
+use super::{Candidate, Content, Member, Update, Wishes, identify};
+use crate::level::Level;
+use crate::plan::create::Node;
+use crate::plan::create::slots::enough;
+use crate::plan::step::Step;
+use crate::superblock::v1::{Minor, Role, SuperV1};
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+const SIZE: Sectors = Sectors(81920);
+
+/// A member of an array of `disks` slots; `sees` has a bit for each slot that it knows to be filled.
+fn sb(level: Level, disks: u32, role: Role, number: u32, events: u64, sees: u32) -> SuperV1 {
+    let mut sb = SuperV1::empty();
+    sb.put_set_uuid(Uuid([7; 16]));
+    sb.put_set_name(b"box:tank");
+    let mut own = [1; 16];
+    own[0] = u8::try_from(number).unwrap();
+    sb.put_device_uuid(Uuid(own));
+    sb.set_level_raw(level.raw());
+    sb.set_layout(if level == Level::Raid10 { 0x102 } else { 2 });
+    sb.set_raid_disks(disks);
+    sb.set_max_dev(16);
+    for slot in 0..disks {
+        let known = sees & (1 << slot) != 0;
+        sb.put_role(slot, if known { Role::Slot(u16::try_from(slot).unwrap()) } else { Role::Faulty });
+    }
+    for n in disks..16 {
+        sb.put_role(n, Role::Spare);
+    }
+    sb.put_role(number, role);
+    sb.set_dev_number(number);
+    sb.set_super_offset(8);
+    sb.set_data_offset(2048);
+    sb.set_data_size(8192);
+    sb.set_events(events);
+    sb.set_resync_offset(u64::MAX);
+    sb.update_csum();
+    sb
+}
+
+fn device(n: u32, sb: SuperV1) -> Candidate {
+    let member = Member { minor: Minor::V2, sb, bitmap: None, busy: false, updated: "then".into() };
+    let content = Content::Member(Box::new(member));
+    Candidate { path: format!("/dev/sd{n}").into(), dev: (8, n), size: SIZE, block: 512, content }
+}
+
+fn wishes() -> Wishes {
+    Wishes { shown: "/dev/md0".into(), ..Wishes::default() }
+}
+
+fn node() -> Node {
+    Node { devname: "md0".into(), path: "/dev/md0".into(), readonly: false }
+}
+
+fn slot(n: u16) -> Role {
+    Role::Slot(n)
+}
+
+/// Said and done: the line about the start, or the lines of the refusal.
+fn outcome(wishes: &Wishes, devices: &[Candidate]) -> String {
+    match decide(wishes, devices, &node()) {
+        Ok(d) => d.start.said,
+        Err((_, refusal)) => refusal.to_string(),
+    }
+}
+
+#[test]
+fn a_degraded_array_starts_as_it_was_and_a_newly_missing_member_needs_run() {
+    let two = |sees| {
+        let d = |n: u16| device(n.into(), sb(Level::Raid5, 3, slot(n), n.into(), 9, sees));
+        vec![d(0), d(1)]
+    };
+    assert_eq!(outcome(&wishes(), &two(0b011)), "has been started with 2 drives (out of 3).");
+    let need = "assembled from 2 drives - need all 3 to start it (use --run to insist).";
+    assert_eq!(outcome(&wishes(), &two(0b111)), need);
+    let run = Wishes { run: true, ..wishes() };
+    assert_eq!(outcome(&run, &two(0b111)), "has been started with 2 drives (out of 3).");
+    assert_eq!(outcome(&wishes(), &two(0b111)[..1]), "assembled from 1 drive - not enough to start the array.");
+}
+
+#[test]
+fn one_event_behind_is_in_unless_the_freshest_says_failed() {
+    let pair = |sees| {
+        let (a, b) = (sb(Level::Raid1, 2, slot(0), 0, 9, sees), sb(Level::Raid1, 2, slot(1), 1, 8, 0b11));
+        vec![device(0, a), device(1, b)]
+    };
+    assert_eq!(outcome(&wishes(), &pair(0b11)), "has been started with 2 drives.");
+    assert_eq!(outcome(&wishes(), &pair(0b01)), "has been started with 1 drive (out of 2).");
+}
+
+#[test]
+fn a_replaced_member_of_the_same_slot_loses_to_the_one_that_replaced_it() {
+    let mut old = sb(Level::Raid1, 2, slot(1), 1, 3, 0b11);
+    old.set_dev_number(1);
+    let mut new = sb(Level::Raid1, 2, slot(1), 2, 9, 0b01);
+    new.put_role(1, Role::Spare);
+    let mut first = sb(Level::Raid1, 2, slot(0), 0, 9, 0b01);
+    first.put_role(1, Role::Spare);
+    first.put_role(2, slot(1));
+    let devices = [device(1, old), device(0, first), device(2, new)];
+    let found = identify::identify(&wishes(), &devices).unwrap();
+    assert_eq!(rank(&found.members).verdicts, [Verdict::Copy(2), Verdict::Active(0), Verdict::Active(1)]);
+    let forced = Wishes { force: true, ..wishes() };
+    let d = decide(&forced, &devices, &node()).unwrap();
+    assert!(!d.plan.steps.iter().any(|s| matches!(s, Step::Write { .. })));
+}
+
+#[test]
+fn a_name_may_stand_with_this_machine_in_front_of_it() {
+    let devices = [device(0, sb(Level::Raid1, 1, slot(0), 0, 1, 1))];
+    let named = |name: &str, host: Option<&str>| Wishes {
+        name: Some(name.into()),
+        homehost: host.map(str::to_owned),
+        ..wishes()
+    };
+    for (name, host, found) in
+        [("tank", Some("box"), true), ("box:tank", None, true), ("tank", Some("other"), false), ("tank", None, false)]
+    {
+        assert_eq!(decide(&named(name, host), &devices, &node()).is_ok(), found, "{name} {host:?}");
+    }
+}
+
+#[test]
+fn an_update_is_refused_whole_where_a_member_cannot_take_it() {
+    let name: Update = Update::HomeHost("a-host-with-a-name-of-more-than-32-bytes".into());
+    let devices = [device(0, sb(Level::Raid1, 1, slot(0), 0, 1, 1))];
+    assert!(outcome(&Wishes { update: Some(name), ..wishes() }, &devices).contains("nothing was changed"));
+    let layout = Wishes { update: Some(Update::Raid0Layout(2)), ..wishes() };
+    assert!(outcome(&layout, &devices).starts_with("/dev/sd0: layout-alternate only supported for RAID0"));
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop::sample::select(vec![Level::Linear, Level::Raid0, Level::Raid1, Level::Raid5, Level::Raid6, Level::Raid10])
+}
+
+/// Members with any events, roles, numbers and opinions of each other.
+fn devices() -> impl Strategy<Value = (Level, u32, Vec<Candidate>)> {
+    (level(), 1u32..6).prop_flat_map(|(level, disks)| {
+        let role = prop_oneof![
+            8 => (0..u16::try_from(disks).unwrap() + 1).prop_map(Role::Slot),
+            1 => Just(Role::Spare),
+            1 => Just(Role::Faulty),
+        ];
+        let member = (role, 0u32..8, 4u64..8, 0u32..32, prop::bool::weighted(0.8));
+        prop::collection::vec(member, 1..8).prop_map(move |members| {
+            let devices = members.into_iter().enumerate().map(|(n, (role, number, events, sees, clean))| {
+                let mut sb = sb(level, disks, role, number, events, sees);
+                sb.set_resync_offset(if clean { u64::MAX } else { 0 });
+                device(u32::try_from(n).unwrap(), sb)
+            });
+            (level, disks, devices.collect())
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_slot_is_filled_twice_and_nobody_in_sync_is_more_than_one_event_behind((_, disks, devices) in devices()) {
+        let found = identify::identify(&wishes(), &devices).unwrap();
+        let ranking = rank(&found.members);
+        let events = |i: usize| found.members[i].member.sb.events();
+        for slot in 0..disks {
+            prop_assert!(ranking.count(|v| *v == Verdict::Active(slot)) <= 1);
+        }
+        for (i, v) in ranking.verdicts.iter().enumerate() {
+            if matches!(v, Verdict::Active(_)) {
+                prop_assert!(events(i) <= events(ranking.chosen) && events(i) + 1 >= events(ranking.chosen));
+            }
+            if let Verdict::Copy(of) = v {
+                prop_assert!(!matches!(ranking.verdicts[*of], Verdict::Copy(_)) && *of != i);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_without_force_or_update_and_nothing_at_all_where_it_does_not_start(
+        (level, disks, devices) in devices(), force: bool, run: bool,
+    ) {
+        let wishes = Wishes { force, run, ..wishes() };
+        let Ok(d) = decide(&wishes, &devices, &node()) else { return Ok(()) };
+        let writes = d.plan.steps.iter().filter(|s| matches!(s, Step::Write { .. })).count();
+        prop_assert!(force || writes == 0);
+        prop_assert!(d.start.go || d.plan.steps.is_empty());
+        let adds: Vec<_> = d.plan.steps.iter().filter_map(|s| match s {
+            Step::AddDisk { device, .. } => Some(device.clone()),
+            _ => None,
+        }).collect();
+        let mut once = adds.clone();
+        once.sort();
+        once.dedup();
+        prop_assert_eq!(once.len(), adds.len());
+        if d.start.go && !run {
+            let there = disks as usize - d.missing;
+            prop_assert!(there > 0 && (level.is_redundant() || d.missing == 0));
+            if matches!(level, Level::Raid5 | Level::Raid6) {
+                let active: Vec<bool> = (0..disks as usize).map(|n| n >= d.missing).collect();
+                prop_assert!(enough(level, 2, &active));
+            }
+        }
+    }
+
+    #[test]
+    fn what_force_writes_are_valid_superblocks_of_the_same_array((_, _, devices) in devices()) {
+        let wishes = Wishes { force: true, ..wishes() };
+        let Ok(d) = decide(&wishes, &devices, &node()) else { return Ok(()) };
+        for step in &d.plan.steps {
+            if let Step::Write { offset, bytes, .. } = step {
+                prop_assert_eq!(*offset, 4096);
+                let mut raw = [0u8; 4096];
+                raw[..bytes.len()].copy_from_slice(bytes);
+                let sb = SuperV1::from_bytes(&raw).unwrap();
+                prop_assert!(sb.check(SIZE).is_ok());
+                prop_assert_eq!(sb.set_uuid(), Uuid([7; 16]));
+            }
+        }
+    }
+}
