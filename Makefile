@@ -1,7 +1,7 @@
 # make demo: see it work. make test: see every test pass. The rest is in docs/testing.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mdadm-rs/tools/bin
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -14,8 +14,9 @@ build:
 	cargo build --release --locked
 
 # A raid5 with a lockless bitmap, from create over a power cut to the end of the resync.
-demo: build
+demo:
 	tests/setup demo
+	$(MAKE) --no-print-directory build
 	tests/demo/run
 
 test:
@@ -33,8 +34,9 @@ compare:
 	cargo test --locked --test 'compare*' -- --nocapture
 
 # Ratios to the reference: instructions, memory, bytes read.
-bench: build
+bench:
 	tests/setup bench
+	$(MAKE) --no-print-directory build
 	tests/bench/run
 
 # The campaigns of `make test` with many seeds; what a run finds goes into docs/soak.md.
