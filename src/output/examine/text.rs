@@ -44,6 +44,10 @@ fn layout_name(sb: &SuperV1, number: u32) -> String {
     match Level::from_raw(sb.level_raw()).and_then(|l| layout::name(l, number)) {
         Some(name) if name.starts_with("NO ") => name,
         Some(name) => format!(" {name}"),
+        None if sb.level_raw() == Level::Raid10.raw() => {
+            let word = if number & 0x1_0000 == 0 { "far" } else { "offset" };
+            format!(" near={}, {word}={}", number & 0xff, (number >> 8) & 0xff)
+        }
         None => " -unknown-".into(),
     }
 }
