@@ -53,6 +53,8 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Scan, "", "find the devices or arrays"),
     (Id::Force, "", "go on where that is dangerous"),
     (Id::Update, "WORD", "change the superblocks while assembling; ? lists the words"),
+    (Id::Remove, "", "take members that follow out of the array: failed ones and spares"),
+    (Id::Fail, "", "mark members that follow as faulty"),
     (Id::Run, "", "start a partly assembled array"),
     (Id::Stop, "", "stop an array"),
     (Id::Readonly, "", "make an array read-only"),
@@ -84,6 +86,8 @@ const IN_MODE: &[(Mode, Id, &str, &str)] = &[
     (Mode::Assemble, Id::Name, "NAME", "only members of the array with this name"),
     (Mode::Assemble, Id::Bitmap, "KIND", "lockless: only if the array's bitmap is lockless"),
     (Mode::Assemble, Id::Metadata, "FORMAT", "only members with this metadata"),
+    (Mode::Manage, Id::Force, "", "fail a member even if it has the last good copy of data"),
+    (Mode::Manage, Id::Test, "", "exit status 2 where nothing was changed"),
     (Mode::Misc, Id::Metadata, "FORMAT", "look for this metadata only"),
     (Mode::Misc, Id::Force, "", "zero also what is not recognised; stop harder"),
 ];

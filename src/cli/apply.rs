@@ -172,9 +172,9 @@ impl Line {
         match id {
             Id::AssumeClean => self.assume_clean = true,
             Id::WriteZeroes => self.write_zeroes = true,
-            Id::WriteMostly => self.write_mostly = true,
-            Id::Failfast => self.failfast = true,
-            Id::NoFailfast => self.failfast = false,
+            Id::WriteMostly => self.write_mostly = Some(true),
+            Id::Failfast => self.failfast = Some(true),
+            Id::NoFailfast => self.failfast = Some(false),
             Id::Bitmap => self.bitmap(&word)?,
             Id::BitmapChunk => {
                 self.bitmap_chunk = Some(valid(words::bitmap_chunk(&word), "bitmap chunksize", &word)?);

@@ -7,7 +7,10 @@ use super::error::CliError;
 use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
-use super::request::{AssembleRequest, CreateRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request};
+use super::request::{
+    AssembleRequest, CreateRequest, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet,
+    Request,
+};
 use super::table::Id;
 use super::token::Spelled;
 
@@ -72,8 +75,8 @@ fn create(line: Line) -> CreateRequest {
     let array = devices.next().map(path).unwrap_or_default();
     let member = |d: &Device| MemberArg {
         path: (d.word != "missing").then(|| path(d)),
-        write_mostly: d.write_mostly,
-        failfast: d.failfast,
+        write_mostly: d.write_mostly == Some(true),
+        failfast: d.failfast == Some(true),
     };
     let members = devices.map(member).collect();
     CreateRequest {
@@ -168,20 +171,40 @@ fn misc(line: Line) -> Result<Request, CliError> {
     })))
 }
 
-/// Manage mode as far as it acts on the whole array; members are not built yet.
+fn manage_op(op: Option<Id>) -> Option<ManageOp> {
+    Some(match op? {
+        Id::Add => ManageOp::Add,
+        Id::AddSpare => ManageOp::AddSpare,
+        Id::ReAdd => ManageOp::ReAdd,
+        Id::Remove => ManageOp::Remove,
+        Id::Fail => ManageOp::Fail,
+        Id::Replace => ManageOp::Replace,
+        Id::With => ManageOp::With,
+        _ => return None,
+    })
+}
+
+/// Manage mode: members where any are named, else the array as a whole.
 fn manage(line: Line) -> Request {
-    let actions = [
-        line.read_mode.filter(|id| *id == Id::Readonly).map(|_| MiscAction::Readonly),
-        line.read_mode.filter(|id| *id == Id::Readwrite).map(|_| MiscAction::Readwrite),
-        line.run_stop.and_then(|id| misc_action(Some(id))),
-    ];
-    if line.op.is_some() || line.devices.len() > 1 {
-        let what = line.op.and_then(|op| super::table::long_of(op.0)).unwrap_or("manage");
-        let what = format!("--{what}");
-        return not_yet(line, Mode::Manage, what);
+    let mut devices = line.devices.iter();
+    let array = devices.next().map(path).unwrap_or_default();
+    let mut items = Vec::with_capacity(line.devices.len());
+    for device in devices {
+        let Some(op) = manage_op(device.op) else {
+            let what = device.op.and_then(super::table::long_of).unwrap_or("manage");
+            return not_yet(line, Mode::Manage, format!("--{what}"));
+        };
+        let (write_mostly, failfast) = (device.write_mostly, device.failfast);
+        items.push(ManageItem { op, device: path(device), write_mostly, failfast });
     }
-    let array = line.devices.first().map(path).unwrap_or_default();
-    let items = actions.into_iter().flatten().map(|a| (a, array.clone())).collect();
+    let after = line.run_stop.and_then(|id| misc_action(Some(id)));
+    if !items.is_empty() || (line.read_mode.is_none() && after.is_none()) {
+        let readonly = line.read_mode == Some(Id::Readonly);
+        let (common, update) = (line.common, line.update);
+        return Request::Manage(Box::new(ManageRequest { common, array, items, update, readonly, after }));
+    }
+    let read_mode = line.read_mode.and_then(|id| misc_action(Some(id)));
+    let items = [read_mode, after].into_iter().flatten().map(|a| (a, array.clone())).collect();
     Request::Misc(Box::new(MiscRequest {
         common: line.common,
         items,

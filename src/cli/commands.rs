@@ -54,11 +54,10 @@ pub fn exists(opt: &Opt, mode: Mode) -> bool {
 }
 
 /// Known to the reading, and to the mode once it can do more.
-const ABSENT: [(Mode, Id); 6] = [
+const ABSENT: [(Mode, Id); 5] = [
     (Mode::Manage, Id::WriteMostly),
     (Mode::Manage, Id::Failfast),
     (Mode::Manage, Id::Update),
-    (Mode::Manage, Id::Test),
     (Mode::Misc, Id::Name),
     (Mode::Misc, Id::Update),
 ];

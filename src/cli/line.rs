@@ -23,10 +23,10 @@ pub struct Device {
     pub word: OsString,
     /// The operation it is for (misc and manage mode).
     pub op: Option<Id>,
-    /// `--write-mostly` stood before it.
-    pub write_mostly: bool,
-    /// `--failfast` stood before it.
-    pub failfast: bool,
+    /// `--write-mostly` stood before it; manage mode has `--readwrite` for the contrary.
+    pub write_mostly: Option<bool>,
+    /// `--failfast` stood before it, or `--nofailfast`.
+    pub failfast: Option<bool>,
 }
 
 /// The collected line. Fields are what the options of the same name gave.
@@ -61,8 +61,8 @@ pub struct Line {
     pub logical_block_size: Option<u32>,
     pub nodes: Option<u32>,
     pub home_cluster: Option<String>,
-    pub write_mostly: bool,
-    pub failfast: bool,
+    pub write_mostly: Option<bool>,
+    pub failfast: Option<bool>,
     pub super_minor: Option<SuperMinor>,
     pub update: Option<String>,
     pub no_degraded: bool,

@@ -26,7 +26,12 @@ impl Line {
             )
             | (Run | Stop | Readonly | Readwrite, Some(Mode::Misc)) => self.misc_op(id, spelled)?,
             (Run | Stop, Some(Mode::Manage)) => self.run_stop(id)?,
-            (Readonly | Readwrite, Some(Mode::Manage)) => self.read_mode = Some(id),
+            (Readonly | Readwrite, Some(Mode::Manage)) => {
+                self.read_mode = Some(id);
+                if id == Readwrite {
+                    self.write_mostly = Some(false);
+                }
+            }
             (Run, _) => self.common.run = true,
             (Readonly, _) => self.common.readonly = true,
             (Add | AddSpare | AddJournal | ReAdd | Remove | Fail | Replace | ClusterConfirm, _) => {

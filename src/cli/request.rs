@@ -304,6 +304,71 @@ pub struct MiscRequest {
     pub manage: bool,
 }
 
+/// What manage mode does with a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManageOp {
+    /// `--add`
+    Add,
+    /// `--add-spare`
+    AddSpare,
+    /// `--re-add`
+    ReAdd,
+    /// `--remove`
+    Remove,
+    /// `--fail`, `--set-faulty`
+    Fail,
+    /// `--replace`
+    Replace,
+    /// `--with`
+    With,
+}
+
+impl ManageOp {
+    /// The letter in the reference's messages.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            ManageOp::Add => 'a',
+            ManageOp::AddSpare => 'S',
+            ManageOp::ReAdd => 'A',
+            ManageOp::Remove => 'r',
+            ManageOp::Fail => 'f',
+            ManageOp::Replace => 'R',
+            ManageOp::With => 'W',
+        }
+    }
+}
+
+/// One member with what is to be done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManageItem {
+    /// The operation that stood before it.
+    pub op: ManageOp,
+    /// The device as typed, or a word: `failed`, `detached`, `missing`, `set-A`, a kernel name.
+    pub device: PathBuf,
+    /// `--write-mostly` stood before it, or `--readwrite`, which takes the mark away.
+    pub write_mostly: Option<bool>,
+    /// `--failfast` stood before it, or `--nofailfast`.
+    pub failfast: Option<bool>,
+}
+
+/// Manage mode on members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManageRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The array as typed.
+    pub array: PathBuf,
+    /// In the order typed.
+    pub items: Vec<ManageItem>,
+    /// `--update` with `--re-add`.
+    pub update: Option<String>,
+    /// `--readonly`: before the items.
+    pub readonly: bool,
+    /// `--run` or `--stop`: after the items.
+    pub after: Option<MiscAction>,
+}
+
 /// Everything that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -315,6 +380,8 @@ pub enum Request {
     Assemble(Box<AssembleRequest>),
     /// Misc mode
     Misc(Box<MiscRequest>),
+    /// Manage mode on members
+    Manage(Box<ManageRequest>),
     /// Understood, but the verb is not built yet.
     NotYet(NotYet),
 }

@@ -17,8 +17,8 @@ use crate::host::names::TypedName;
 use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
-use crate::plan::step::{DiskSpec, Plan, Step};
-use crate::sysfs::SysfsError;
+use crate::plan::step::{DiskSpec, MemberBy, Plan, Step};
+use crate::sysfs::{SysfsError, attr};
 
 /// Why a plan stopped.
 #[derive(Debug)]
@@ -135,6 +135,24 @@ impl<'a> Session<'a> {
         self.array.as_ref().ok_or_else(|| ApplyError { line: format!("{devname} is not open"), after: Vec::new() })
     }
 
+    /// Does something to a member: the ioctl, or `word` to its state.
+    fn member(
+        &self,
+        devname: &str,
+        by: &MemberBy,
+        ioctl: fn(&std::fs::File, (u32, u32)) -> io::Result<()>,
+        word: &str,
+    ) -> io::Result<()> {
+        let array = self.array(devname).map_err(|e| io::Error::other(e.line))?;
+        match by {
+            MemberBy::Dev(dev) => ioctl(&array.file, *dev),
+            MemberBy::Name(name) => {
+                let member = array.sysfs.member(name);
+                member.store(attr::STATE, word).map_err(|e| io::Error::from_raw_os_error(e.errno()))
+            }
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), ApplyError> {
         match step {
             Step::Write { device, offset, bytes, what } => self.write(device, *offset, bytes, what),
@@ -164,6 +182,14 @@ impl<'a> Session<'a> {
                 md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
             }
             Step::Kernel { .. } => Ok(()),
+            Step::SetFaulty { devname, device, by } => {
+                let what = format_args!("set device faulty failed for {device}");
+                self.member(devname, by, |f, dev| md::set_disk_faulty(f, dev), "faulty").map_err(|e| failed(what, &e))
+            }
+            Step::HotRemove { devname, device, by } => {
+                let what = format_args!("hot remove failed for {device}");
+                self.member(devname, by, |f, dev| md::hot_remove_disk(f, dev), "remove").map_err(|e| failed(what, &e))
+            }
             Step::StopArray { devname } => self.stop(devname),
             Step::RestartReadWrite { devname } => match md::restart_array_rw(&self.array(devname)?.file) {
                 // Not read-only: nothing to do.
@@ -291,7 +317,9 @@ impl<'a> Session<'a> {
     fn roll_back(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         let undo = std::mem::take(&mut self.undo);
-        if let Some(array) = &self.array {
+        // Only an array of ours: one that ran before (manage) goes on.
+        let ours = undo.iter().any(|u| matches!(u, Undo::Forget { .. }));
+        if let Some(array) = self.array.as_ref().filter(|_| ours) {
             let _ = md::stop_array(&array.file);
         }
         let (mut restored, mut left) = (Vec::new(), Vec::new());

@@ -8,6 +8,7 @@ pub mod detail;
 pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
+pub mod manage;
 pub mod member;
 pub mod misc;
 pub mod print;
@@ -27,6 +28,7 @@ pub fn run(request: Request) -> Exit {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
+        Request::Manage(r) => noted(&r.common, || manage::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }

@@ -172,6 +172,32 @@ pub fn add_new_disk(fd: impl AsFd, info: &DiskInfo) -> io::Result<()> {
     Ok(())
 }
 
+/// A device number as HOT_REMOVE_DISK and SET_DISK_FAULTY take it (kernel `new_decode_dev`).
+fn encode_dev((major, minor): (u32, u32)) -> libc::c_int {
+    let bits = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
+    libc::c_int::from_ne_bytes(bits.to_ne_bytes())
+}
+
+/// SET_DISK_FAULTY: the member is not used any more.
+///
+/// # Errors
+/// ENODEV where it is no member, EBUSY where the array cannot do without it.
+pub fn set_disk_faulty(fd: impl AsFd, dev: (u32, u32)) -> io::Result<()> {
+    // SAFETY: the ioctl takes a device number by value.
+    unsafe { ioc_set_disk_faulty(fd.as_fd().as_raw_fd(), encode_dev(dev)) }?;
+    Ok(())
+}
+
+/// HOT_REMOVE_DISK: a faulty or spare member leaves the array.
+///
+/// # Errors
+/// ENXIO where it is no member, EBUSY where it is active.
+pub fn hot_remove_disk(fd: impl AsFd, dev: (u32, u32)) -> io::Result<()> {
+    // SAFETY: the ioctl takes a device number by value.
+    unsafe { ioc_hot_remove_disk(fd.as_fd().as_raw_fd(), encode_dev(dev)) }?;
+    Ok(())
+}
+
 /// SET_ARRAY_INFO.
 ///
 /// # Errors

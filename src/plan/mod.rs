@@ -6,6 +6,8 @@ pub mod assemble;
 pub mod bitmap_place;
 pub mod create;
 pub mod lazy;
+pub mod manage;
 pub mod place;
+pub mod redundancy;
 pub mod step;
 pub mod zero;

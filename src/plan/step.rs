@@ -23,6 +23,35 @@ pub struct DiskSpec {
     pub state: i32,
 }
 
+/// How the kernel is told of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberBy {
+    /// By its device number, in an ioctl.
+    Dev((u32, u32)),
+    /// By its kernel name, in sysfs.
+    Name(String),
+}
+
+impl MemberBy {
+    fn line(&self, devname: &str, device: &str, ioctl: &str, word: &str) -> String {
+        match self {
+            MemberBy::Dev((major, minor)) => format!("ioctl  {devname} {ioctl} {device} ({major}:{minor})"),
+            MemberBy::Name(name) => format!("sysfs  {devname}/md/dev-{name}/state = {word}"),
+        }
+    }
+
+    fn json(&self, devname: &str, device: &str, ioctl: &str, word: &str) -> Value {
+        match self {
+            MemberBy::Dev((major, minor)) => json!({
+                "step": "ioctl", "ioctl": ioctl, "array": devname, "device": device, "major": major, "minor": minor,
+            }),
+            MemberBy::Name(name) => json!({
+                "step": "sysfs", "array": devname, "attribute": format!("md/dev-{name}/state"), "value": word,
+            }),
+        }
+    }
+}
+
 /// One thing that is done. `what` is a short reason for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -90,6 +119,24 @@ pub enum Step {
         /// What it does.
         what: String,
     },
+    /// SET_DISK_FAULTY, or `faulty` to the member's state.
+    SetFaulty {
+        /// Kernel name of the array.
+        devname: String,
+        /// The member as shown to the user.
+        device: String,
+        /// How the kernel is told which it is.
+        by: MemberBy,
+    },
+    /// HOT_REMOVE_DISK, or `remove` to the member's state.
+    HotRemove {
+        /// Kernel name of the array.
+        devname: String,
+        /// The member as shown to the user.
+        device: String,
+        /// How the kernel is told which it is.
+        by: MemberBy,
+    },
     /// STOP_ARRAY.
     StopArray {
         /// Kernel name of the array.
@@ -155,6 +202,8 @@ impl Step {
             ),
             Step::RunArray { devname } => format!("ioctl  {devname} RUN_ARRAY"),
             Step::Kernel { what } => format!("kernel {what}"),
+            Step::SetFaulty { devname, device, by } => by.line(devname, device, "SET_DISK_FAULTY", "faulty"),
+            Step::HotRemove { devname, device, by } => by.line(devname, device, "HOT_REMOVE_DISK", "remove"),
             Step::StopArray { devname } => format!("ioctl  {devname} STOP_ARRAY"),
             Step::RestartReadWrite { devname } => format!("ioctl  {devname} RESTART_ARRAY_RW"),
             Step::SetReadOnly { devname } => format!("ioctl  {devname} STOP_ARRAY_RO"),
@@ -190,6 +239,8 @@ impl Step {
             }),
             Step::RunArray { devname } => ioctl("RUN_ARRAY", devname),
             Step::Kernel { what } => json!({"step": "kernel", "what": what}),
+            Step::SetFaulty { devname, device, by } => by.json(devname, device, "SET_DISK_FAULTY", "faulty"),
+            Step::HotRemove { devname, device, by } => by.json(devname, device, "HOT_REMOVE_DISK", "remove"),
             Step::StopArray { devname } => ioctl("STOP_ARRAY", devname),
             Step::RestartReadWrite { devname } => ioctl("RESTART_ARRAY_RW", devname),
             Step::SetReadOnly { devname } => ioctl("STOP_ARRAY_RO", devname),

@@ -1,6 +1,7 @@
 //! Who gets which slot and number, and whether the array starts as clean.
 
 use crate::level::Level;
+pub use crate::plan::redundancy::enough;
 
 /// A listed device with its place in the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,30 +67,6 @@ pub fn assign(level: Level, raid_disks: u32, present: &[bool], in_place: bool, a
         };
     let numbers = u32::try_from(present.len() + usize::from(moved.is_some())).unwrap_or(u32::MAX);
     Slots { assigned, numbers, clean }
-}
-
-/// Whether the array can start: enough members for its level and layout. The kernel refuses it else, after the members
-/// were written.
-#[must_use]
-pub fn enough(level: Level, layout: u32, active: &[bool]) -> bool {
-    let gone = active.iter().filter(|a| !**a).count();
-    match level {
-        Level::Raid1 => gone < active.len(),
-        Level::Raid4 | Level::Raid5 => gone <= 1,
-        Level::Raid6 => gone <= 2,
-        Level::Raid10 => raid10_enough(layout, active),
-        _ => gone == 0,
-    }
-}
-
-/// raid10: from every multiple of the near copies on, one of the next members in turn is there (kernel `_enough`,
-/// raid10.c).
-fn raid10_enough(layout: u32, active: &[bool]) -> bool {
-    let near = usize::try_from(layout & 0xff).unwrap_or(1).max(1);
-    let far = usize::try_from((layout >> 8) & 0xff).unwrap_or(1).max(1);
-    let disks = active.len().max(1);
-    let there = |first: usize| (0..near * far).any(|c| active.get((first + c) % disks).copied().unwrap_or(false));
-    (0..disks).all(|n| there(n * near % disks))
 }
 
 #[cfg(test)]

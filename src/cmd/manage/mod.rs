@@ -1,0 +1,195 @@
+//! Manage mode on members: `--add`, `--fail`, `--remove` and their like, in the order typed, each applying to what follows.
+
+mod gather;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::apply::{ApplyError, Session, reason};
+use super::print::{complain, out};
+use crate::cli::request::{ManageItem, ManageOp, ManageRequest, MiscRequest};
+use crate::error::{Exit, Refusal};
+use crate::host::Host;
+use crate::host::devmap::dev_of;
+use crate::host::node::{OpenArray, OpenError};
+use crate::plan::manage::{self, ArrayFacts, Target};
+use crate::plan::step::{Plan, Step};
+
+/// How often a failed member is tried to be removed while writes to it are under way, and the pause in between.
+const REMOVE_TRIES: u32 = 50;
+const REMOVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs the request.
+#[must_use]
+pub fn run(req: &ManageRequest) -> Exit {
+    let host = Host::default();
+    let array = match host.open_array(&req.array) {
+        Ok(array) => array,
+        Err(e) => {
+            complain(cannot_open(&req.array, &e));
+            return Exit::FAIL;
+        }
+    };
+    let mut manager = Manager { req, host: &host, array: Some(array), facts: None, shown: Plan::default(), changed: 0 };
+    let exit = match manager.all() {
+        Ok(exit) => exit,
+        Err(refusal) => {
+            refusal.lines.iter().for_each(complain);
+            return refusal.exit;
+        }
+    };
+    if req.common.plan {
+        let plan = &manager.shown;
+        out(&if req.common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
+        return exit;
+    }
+    drop(manager);
+    match req.after {
+        Some(action) if exit == Exit::OK => super::misc::run(&MiscRequest {
+            common: req.common.clone(),
+            items: vec![(action, req.array.clone())],
+            action: None,
+            sync_action: None,
+            bare: false,
+            manage: true,
+        }),
+        _ => exit,
+    }
+}
+
+fn cannot_open(path: &Path, e: &OpenError) -> String {
+    match e {
+        OpenError::Open(e) => format!("error opening {}: {}", path.display(), reason(e)),
+        OpenError::NotMd => format!("{} does not appear to be an md device", path.display()),
+    }
+}
+
+/// One command while it runs.
+struct Manager<'a> {
+    req: &'a ManageRequest,
+    host: &'a Host,
+    /// Lent to the session while steps are executed.
+    array: Option<OpenArray>,
+    /// With `--plan`: the array as it would be by now.
+    facts: Option<ArrayFacts>,
+    /// With `--plan`: all steps.
+    shown: Plan,
+    changed: u32,
+}
+
+impl Manager<'_> {
+    fn all(&mut self) -> Result<Exit, Refusal> {
+        if self.req.readonly {
+            let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
+            self.execute(&Plan { steps: vec![Step::SetReadOnly { devname }] })?;
+        }
+        for item in &self.req.items {
+            self.item(item)?;
+        }
+        // mdadm(8), --test: 2 if no changes were made.
+        Ok(if self.req.common.test && self.changed == 0 && !self.req.items.is_empty() { Exit::USAGE } else { Exit::OK })
+    }
+
+    /// The array as it is now; with `--plan`, as it would be.
+    fn facts(&self) -> Result<ArrayFacts, Refusal> {
+        if let Some(facts) = &self.facts {
+            return Ok(facts.clone());
+        }
+        let facts = self.array.as_ref().and_then(|a| gather::array(self.host, a));
+        facts.ok_or_else(|| Refusal::new(format!("{} is not active: it has no level.", self.req.array.display())))
+    }
+
+    fn item(&mut self, item: &ManageItem) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let word = item.device.to_string_lossy();
+        let targets = match manage::members_of_word(item.op, &word, &facts)? {
+            Some(targets) => targets,
+            None => vec![by_path(&item.device)?],
+        };
+        for target in targets {
+            match item.op {
+                ManageOp::Fail => self.fail(&target)?,
+                ManageOp::Remove => self.remove(&target)?,
+                // Still marked as to come in the option table.
+                _ => return Err(Refusal::new("not in this version of mdadm-rs yet; nothing was changed")),
+            }
+            self.changed += 1;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, target: &Target) -> Result<(), Refusal> {
+        let mut facts = self.facts()?;
+        let plan = manage::fail(&facts, target, self.req.common.force > 0)?;
+        let busy = reason(&std::io::Error::from_raw_os_error(libc::EBUSY));
+        self.execute(&plan).map_err(|refusal| {
+            // As the reference: the array cannot do without it.
+            let is_busy = refusal.lines.first().is_some_and(|l| l.ends_with(&busy));
+            if is_busy && !self.req.common.test { refusal.with_exit(Exit::USAGE) } else { refusal }
+        })?;
+        facts.after_fail(target);
+        self.remember(facts);
+        if self.req.common.verbose != 0 {
+            self.say(format!("set {} faulty in {}", target.shown, self.req.array.display()));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, target: &Target) -> Result<(), Refusal> {
+        let mut facts = self.facts()?;
+        let plan = manage::remove(&facts, target)?;
+        let mut tries = REMOVE_TRIES;
+        while let Err(refusal) = self.execute(&plan) {
+            tries -= 1;
+            let busy = refusal.lines.first().is_some_and(|l| l.ends_with("Device or resource busy"));
+            if !busy || tries == 0 {
+                return Err(refusal);
+            }
+            std::thread::sleep(REMOVE_PAUSE);
+        }
+        facts.after_remove(target);
+        self.remember(facts);
+        self.say(format!("hot removed {} from {}", target.shown, self.req.array.display()));
+        Ok(())
+    }
+
+    fn remember(&mut self, facts: ArrayFacts) {
+        if self.req.common.plan {
+            self.facts = Some(facts);
+        }
+    }
+
+    /// What was done: nothing is done with `--plan`.
+    fn say(&self, line: String) {
+        if !self.req.common.plan {
+            complain(line);
+        }
+    }
+
+    fn execute(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        if self.req.common.plan {
+            self.shown.steps.extend(plan.steps.iter().cloned());
+            return Ok(());
+        }
+        let mut session = Session::new(self.host);
+        session.array = self.array.take();
+        let done = session.apply(plan);
+        self.array = session.array.take();
+        done.map_err(refused)
+    }
+}
+
+fn refused(e: ApplyError) -> Refusal {
+    e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint)
+}
+
+/// A path that was typed: the device's number counts.
+fn by_path(path: &Path) -> Result<Target, Refusal> {
+    use std::os::unix::fs::FileTypeExt;
+    let shown = path.display().to_string();
+    let meta = std::fs::metadata(path).map_err(|e| Refusal::new(format!("stat failed for {shown}: {}", reason(&e))))?;
+    if !meta.file_type().is_block_device() {
+        return Err(Refusal::new(format!("{shown} is not a block device.")));
+    }
+    Ok(Target { dev: Some(dev_of(&meta)), shown, kname: None })
+}

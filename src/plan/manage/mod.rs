@@ -1,0 +1,138 @@
+//! Manage mode: what a word stands for, what may be done with a member of a running array, and its steps.
+//!
+//! Learnt from what the reference says and does for each word and each state of a member.
+
+pub mod facts;
+
+use crate::cli::request::ManageOp;
+use crate::error::Refusal;
+use crate::level::Level;
+use crate::plan::redundancy::{Loss, loss};
+use crate::plan::step::{MemberBy, Plan, Step};
+pub use facts::{ArrayFacts, Member};
+
+/// A device that an operation is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As messages name it.
+    pub shown: String,
+    /// Its device number.
+    pub dev: Option<(u32, u32)>,
+    /// Kernel name, where that was typed: it may be all that is left of a device.
+    pub kname: Option<String>,
+}
+
+/// Longest kernel name that the reference takes.
+const NAME_BYTES: usize = 50;
+
+/// The members that a word without a slash stands for; `None` for a path, and for `missing`.
+///
+/// # Errors
+/// A word that does not go with the operation, in the reference's words.
+pub fn members_of_word(op: ManageOp, word: &str, array: &ArrayFacts) -> Result<Option<Vec<Target>>, Refusal> {
+    let letter = op.letter();
+    let set = word.strip_prefix("set-").filter(|s| s.len() == 1).and_then(|s| s.bytes().next());
+    match word {
+        "failed" | "faulty" if matches!(op, ManageOp::Remove | ManageOp::ReAdd) => {
+            Ok(Some(array.targets(|m| m.faulty && !m.gone)))
+        }
+        "failed" | "faulty" => Err(Refusal::new(format!("{word} only meaningful with -r or --re-add, not -{letter}"))),
+        "detached" if op == ManageOp::Remove => Ok(Some(array.targets(|m| m.gone))),
+        "detached" if op == ManageOp::Fail => Ok(Some(array.targets(|m| m.gone && !m.faulty))),
+        // "of" is the reference's.
+        "detached" => Err(Refusal::new(format!("{word} only meaningful with -r of -f, not -{letter}"))),
+        "missing" if op == ManageOp::ReAdd => Ok(None),
+        "missing" => Err(Refusal::new("'missing' only meaningful with --re-add")),
+        _ if set.is_some_and(|s| s.is_ascii_uppercase()) => {
+            if !matches!(op, ManageOp::Remove | ManageOp::Fail) {
+                return Err(Refusal::new(format!("'{word}' only meaningful with -r or -f")));
+            }
+            set_members(word, u32::from(set.unwrap_or(b'A') - b'A'), array).map(Some)
+        }
+        _ if word.contains('/') || word.len() >= NAME_BYTES => Ok(None),
+        _ if word.contains(':') => {
+            let number = word.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+            Ok(number.map(|dev| vec![Target { shown: word.to_owned(), dev: Some(dev), kname: None }]))
+        }
+        _ if !matches!(op, ManageOp::Remove | ManageOp::Fail) => {
+            Err(Refusal::new(format!("{word} only meaningful with -r, -f, not -{letter}")))
+        }
+        _ => match array.members.iter().find(|m| m.kname == word) {
+            Some(m) => Ok(Some(vec![Target { shown: word.to_owned(), dev: m.dev, kname: Some(word.to_owned()) }])),
+            None => Err(Refusal::new(format!("{word} does not appear to be a component of {}", array.shown))),
+        },
+    }
+}
+
+/// raid10 with near copies: set A holds the first copy of everything, set B the second.
+fn set_members(word: &str, set: u32, array: &ArrayFacts) -> Result<Vec<Target>, Refusal> {
+    if array.level != Level::Raid10 {
+        return Err(Refusal::new(format!("'{word}' only meaningful with RAID10 arrays")));
+    }
+    let copies = array.layout & 0xff;
+    let far = (array.layout >> 8) & 0xff;
+    if far > 1 || copies == 0 || set >= copies || array.slots % copies != 0 {
+        return Err(Refusal::new(format!("'{word}' not meaningful with this array")));
+    }
+    Ok(array.targets(|m| m.slot.is_some_and(|s| s % copies == set) && !m.faulty))
+}
+
+/// `--fail` of one member.
+///
+/// # Errors
+/// It is no member, or the last good copy of some data would go with it and `force` is not given.
+pub fn fail(array: &ArrayFacts, target: &Target, force: bool) -> Result<Plan, Refusal> {
+    let Some((index, member)) = array.find(target) else {
+        return Err(Refusal::new(format!("set device faulty failed for {}: No such device", target.shown))
+            .hint(format!("{} is no member of {}", target.shown, array.shown)));
+    };
+    if !force {
+        keeps_all_data(array, index, target)?;
+    }
+    let (devname, device) = (array.devname.clone(), target.shown.clone());
+    Ok(Plan { steps: vec![Step::SetFaulty { devname, device, by: by(target, member) }] })
+}
+
+/// Refuses to take the last good copy of any data.
+fn keeps_all_data(array: &ArrayFacts, index: usize, target: &Target) -> Result<(), Refusal> {
+    let slots = usize::try_from(array.slots).unwrap_or(0);
+    let line = format!("Cannot remove {} from {}, array will be failed.", target.shown, array.shown);
+    match loss(array.level, array.layout, slots, &array.copies(), index) {
+        Loss::Nothing => Ok(()),
+        Loss::Array => Err(Refusal::new(line)),
+        Loss::BadBlocks(other) => {
+            let name = array.members.get(other).map(|m| m.kname.clone()).unwrap_or_default();
+            Err(Refusal::new(format!("Cannot remove {} from {}, data will be lost.", target.shown, array.shown))
+                .hint(format!("{name} has bad blocks recorded whose data can be had only with {}.", target.shown))
+                .hint("Rewrite them with --action=repair, or use --force to lose them."))
+        }
+    }
+}
+
+/// `--remove` of one member.
+///
+/// # Errors
+/// It is no member, or is active.
+pub fn remove(array: &ArrayFacts, target: &Target) -> Result<Plan, Refusal> {
+    let (shown, devname) = (target.shown.clone(), array.devname.clone());
+    let Some((_, member)) = array.find(target) else {
+        return Err(Refusal::new(format!("hot remove failed for {shown}: No such device or address"))
+            .hint(format!("{shown} is no member of {}", array.shown)));
+    };
+    if let Some(slot) = member.slot.filter(|_| member.in_sync && !member.faulty) {
+        return Err(Refusal::new(format!("hot remove failed for {shown}: Device or resource busy"))
+            .hint(format!("{shown} is active in slot {slot} of {}: --fail or --replace it first", array.shown)));
+    }
+    Ok(Plan { steps: vec![Step::HotRemove { devname, device: shown, by: by(target, member) }] })
+}
+
+/// By name where a name was typed: the device itself may be gone.
+fn by(target: &Target, member: &Member) -> MemberBy {
+    match member.dev.filter(|_| target.kname.is_none()) {
+        Some(dev) => MemberBy::Dev(dev),
+        None => MemberBy::Name(member.kname.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

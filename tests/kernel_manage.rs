@@ -1,0 +1,159 @@
+//! Manage mode on members of running arrays, in the guest, beside the reference.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use vm::{MIB, Output, attr, mdadm, mdstat, sh};
+
+type Mdadm = fn(&str) -> Output;
+
+/// Makes an array of loop devices, the same for ours and the reference.
+fn create(words: &str, disks: &[String]) {
+    sh(&format!("for d in {}; do dd if=/dev/zero of=$d bs=1M count=1 conv=notrunc status=none; done", disks.join(" ")));
+    let made = format!("--create /dev/md0 -q --run --assume-clean {words} {}", disks.join(" "));
+    vm::reference(&made).ok();
+}
+
+/// What a series of commands prints and returns, on a fresh array each time.
+fn said(by: Mdadm, create_words: &str, disks: &[String], lines: &[&str]) -> Vec<(String, i32, String, String)> {
+    create(create_words, disks);
+    let mut all = Vec::new();
+    for line in lines {
+        let mut line = (*line).to_owned();
+        for (n, disk) in disks.iter().enumerate() {
+            line = line.replace(&format!("#{n}"), disk);
+        }
+        let out = by(&line);
+        all.push((line, out.status, out.stdout, out.stderr));
+        if std::fs::read_to_string("/sys/block/md0/md/sync_action").is_ok_and(|a| a.trim() != "idle") {
+            vm::wait_sync("md0");
+        }
+    }
+    vm::reference("--stop /dev/md0").ok();
+    all
+}
+
+/// Status and stdout as the reference; stderr begins with what it says, further lines may follow.
+#[track_caller]
+fn same(create_words: &str, disks: &[String], lines: &[&str]) {
+    let (want, got) = (said(vm::reference, create_words, disks, lines), said(mdadm, create_words, disks, lines));
+    for (want, got) in want.iter().zip(&got) {
+        assert_eq!((&got.0, got.1, &got.2), (&want.0, want.1, &want.2), "stderr {} and {}", got.3, want.3);
+        assert!(got.3.starts_with(&want.3), "{}: {} and {}", got.0, got.3, want.3);
+    }
+}
+
+#[test]
+fn failing_and_removing_says_and_returns_what_the_reference_does() {
+    let disks = vm::disks(4, 40 * MIB);
+    let other = vm::disk(20 * MIB);
+    let in_array = &disks[..3];
+    let number = format!("--manage /dev/md0 --fail {other}");
+    same(
+        "-l1 -n3 -b none",
+        in_array,
+        &[
+            "/dev/md0 --fail #0",
+            "/dev/md0 --fail #0",
+            "--manage /dev/md0 -v -f #1",
+            "/dev/md0 --fail #2",
+            "/dev/md0 --remove #2",
+            "/dev/md0 -r #0 #1",
+            "/dev/md0 --remove #0",
+            "--manage /dev/md0 --test --remove failed",
+            "--manage /dev/md0 --remove failed detached faulty",
+            "--manage /dev/md0 --fail detached --test",
+            &number,
+            "/dev/md0 --fail /dev/nope",
+            "/dev/md0 --fail /dev/null",
+            "/dev/md0 --remove /etc",
+            "/dev/md0 --fail failed",
+            "/dev/md0 --remove missing",
+            "/dev/md0 --fail nope",
+            "/dev/md0 --fail set-A",
+            "/dev/md0 --fail",
+            "--manage /dev/md0",
+            "/dev/md7 --fail #0",
+            "/dev/loop0 --fail #0",
+        ],
+    );
+    let name = disks[1].trim_start_matches("/dev/").to_owned();
+    let (fail, remove) =
+        (format!("/dev/md0 --fail {name} --set-faulty #2"), format!("/dev/md0 --remove {name} -r faulty"));
+    same("-l6 -n4 -b none", &disks, &[&fail, "/dev/md0 --fail #0", &remove, "--manage /dev/md0 --readonly --fail #0"]);
+    same(
+        "-l10 -n4 -b none",
+        &disks,
+        &[
+            "/dev/md0 --fail set-C",
+            "/dev/md0 --fail set-A",
+            "/dev/md0 --fail #1",
+            "/dev/md0 --remove set-B",
+            "--manage /dev/md0 --remove failed",
+            "--manage /dev/md0 --test --remove failed",
+        ],
+    );
+    same("-l0 -n2", &disks[..2], &["/dev/md0 --fail #0", "/dev/md0 --remove #1"]);
+}
+
+#[test]
+fn an_array_is_stopped_behind_the_operations_on_its_members() {
+    let disks = vm::disks(2, 40 * MIB);
+    create("-l1 -n2 -b none", &disks);
+    let out = mdadm(&format!("/dev/md0 --fail {} --remove failed --stop", disks[0])).ok();
+    assert_eq!(out.stdout, "mdadm: stopped /dev/md0\n");
+    assert!(!mdstat().contains("md0"));
+}
+
+#[test]
+fn the_last_good_copy_of_data_is_not_taken_whatever_the_member_is_called() {
+    let disks = vm::disks(3, 40 * MIB);
+    sh(&format!("DM_DISABLE_UDEV=1 dmsetup create member --table '0 81920 linear {} 0'; dmsetup mknodes", disks[1]));
+    let members = [disks[0].clone(), "/dev/mapper/member".to_owned(), disks[2].clone()];
+    create("-l5 -n3 -b none", &members);
+    mdadm(&format!("/dev/md0 --fail {}", members[0])).ok();
+    sh("ln -s /dev/mapper/member /run/other-name");
+    for name in ["/dev/mapper/member", "/run/other-name", "/dev/dm-0", "dm-0"] {
+        let out = mdadm(&format!("/dev/md0 --fail {name}"));
+        let line = format!("mdadm: Cannot remove {name} from /dev/md0, array will be failed.\n");
+        assert_eq!((out.status, out.stderr), (1, line));
+    }
+    assert!(attr("md0", "dev-dm-0/state").contains("in_sync"));
+    let forced = mdadm("--manage /dev/md0 --force --fail /dev/mapper/member");
+    // The kernel does it, and says EBUSY because the array is broken now: so does the reference.
+    assert_eq!(forced.status, 2, "{}", forced.stderr);
+    assert!(attr("md0", "dev-dm-0/state").contains("faulty"));
+    mdadm("--stop /dev/md0").ok();
+    sh("DM_DISABLE_UDEV=1 dmsetup remove member");
+}
+
+#[test]
+fn the_last_good_copy_of_a_bad_block_is_not_taken() {
+    let disks = vm::disks(3, 40 * MIB);
+    create("-l5 -n3 -b none", &disks);
+    let names: Vec<&str> = disks.iter().map(|d| d.trim_start_matches("/dev/")).collect();
+    vm::set_attr("md0", &format!("dev-{}/state", names[0]), "write_error");
+    vm::set_attr("md0", &format!("dev-{}/bad_blocks", names[0]), "20000 8");
+    let out = mdadm(&format!("/dev/md0 --fail {}", disks[1]));
+    let first = format!("mdadm: Cannot remove {} from /dev/md0, data will be lost.\n", disks[1]);
+    assert!(out.status == 1 && out.stderr.starts_with(&first), "{}", out.stderr);
+    assert!(out.stderr.contains(&format!("{} has bad blocks", names[0])), "{}", out.stderr);
+    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+}
+
+#[test]
+fn the_plan_follows_from_step_to_step_and_touches_nothing() {
+    let disks = vm::disks(2, 40 * MIB);
+    create("-l1 -n2 -b none", &disks);
+    let before = (mdstat(), attr("md0", "degraded"));
+    let line = format!("/dev/md0 --plan --fail {0} --remove {0}", disks[0]);
+    let out = mdadm(&line).ok();
+    let n = disks[0].trim_start_matches("/dev/loop");
+    let steps = format!("ioctl  md0 SET_DISK_FAULTY {0} (7:{n})\nioctl  md0 HOT_REMOVE_DISK {0} (7:{n})\n", disks[0]);
+    assert_eq!((out.stdout, out.stderr), (steps, String::new()));
+    let refused = mdadm(&format!("{line} --fail {}", disks[1]));
+    assert!(refused.status == 1 && refused.stderr.contains("array will be failed"), "{}", refused.stderr);
+    let json: serde_json::Value = serde_json::from_str(&mdadm(&format!("{line} --json")).ok().stdout).unwrap();
+    assert_eq!(json[0]["steps"][1]["ioctl"], "HOT_REMOVE_DISK");
+    assert_eq!((mdstat(), attr("md0", "degraded")), before);
+}
