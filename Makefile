@@ -31,7 +31,8 @@ lint:
 # Ours against the reference, case by case, on equal devices in one guest.
 compare:
 	tests/setup test
-	cargo test --locked --test 'compare*' -- --nocapture
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test compare --success-output final --failure-output final; \
+	else cargo test --locked --test compare -- --nocapture; fi
 
 # Ratios to the reference: instructions, memory, bytes read.
 bench:

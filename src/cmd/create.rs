@@ -107,7 +107,9 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
 fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
     let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false };
     let loud = !(req.common.run && req.common.is_quiet());
-    let at_start = design.level == Level::Raid1 && design.minor != Minor::V0 && !req.common.offline;
+    // The reference says it where it chose the version itself.
+    let chosen = req.common.metadata.is_none();
+    let at_start = chosen && design.level == Level::Raid1 && design.minor != Minor::V0 && !req.common.offline;
     let mut seen = BTreeSet::new();
     let (given, offset) = (given_size(req), given_offset(req));
     let (mut failed, mut noted) = (false, false);
@@ -128,6 +130,11 @@ fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
         g.by_index.push(Some(g.members.len()));
         g.members.push(member);
         g.open.push(device);
+        if chosen && g.members.len() == 1 && faults.iter().any(|l| l.starts_with("device ")) {
+            return Err(Refusal::new(format!("device {shown} not suitable for any style of array"))
+                .with_exit(Exit::USAGE)
+                .hint(faults.first().map_or("", String::as_str)));
+        }
         if !faults.is_empty() {
             failed = true;
             // The reference prints this one line without its name.
@@ -336,24 +343,31 @@ fn refuse_too_few(design: &Design, places: &slots::Slots, present: &[bool]) -> R
     )))
 }
 
-/// Asks on stderr and reads stdin, as the reference: the end of input and five other answers count as no.
+/// Asks on stderr and reads stdin as the reference does, two bytes at a time: `y` and a line end say yes; the end of input
+/// and all else say no, and what is left of a longer line answers the next question.
 fn ask(question: &str) -> bool {
-    let mut add = "";
-    for _ in 0..5 {
-        err(&format!("{question}{add}"));
-        let mut line = String::new();
-        match std::io::stdin().read_line(&mut line) {
-            Ok(0) | Err(_) => return false,
-            Ok(_) => {}
-        }
-        match line.chars().next() {
-            Some('y' | 'Y') => return true,
-            Some('n' | 'N') => return false,
-            _ => add = "(y/n) ",
+    use std::io::Read;
+    err(question);
+    let mut answer = Vec::new();
+    for byte in std::io::stdin().lock().bytes() {
+        answer.extend(byte.ok());
+        if answer.len() >= 2 || answer.last() == Some(&b'\n') {
+            break;
         }
     }
-    complain("assuming 'no'");
-    false
+    match answer.as_slice() {
+        [b'y' | b'Y', b'\n'] => true,
+        [b'n' | b'N', b'\n'] => false,
+        [_, _] | [b'\n'] => {
+            complain("bad option.");
+            false
+        }
+        [] => false,
+        _ => {
+            complain("assuming no.");
+            false
+        }
+    }
 }
 
 fn confirm(req: &CreateRequest) -> Result<(), Refusal> {
@@ -412,20 +426,23 @@ fn identity(req: &CreateRequest, host: &Host, typed: Option<&TypedName>) -> Resu
     };
     let name = req.name.clone().unwrap_or(from_path);
     let homehost = match req.common.homehost.as_deref() {
-        Some("<ignore>" | "<none>") => None,
-        Some("<system>") | None if !req.common.offline => Some(host.hostname()),
-        Some("<system>") | None => None,
+        Some("<none>") => None,
+        Some("<system>" | "<ignore>") | None if !req.common.offline => Some(host.hostname()),
+        Some("<system>" | "<ignore>") | None => None,
         Some(other) => Some(other.to_owned()),
     };
     let set_name = match homehost {
         Some(h) if !h.is_empty() && h.len() + 1 + name.len() < 32 && !name.contains(':') => format!("{h}:{name}"),
         _ => name,
     };
+    // A name of 32 bytes loses its last: the reference ends it with a zero.
+    let mut set_name = set_name.into_bytes();
+    set_name.truncate(31);
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|t| t.parse().ok());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let time = if req.common.offline { epoch.unwrap_or(now) } else { now };
     let uuid = req.uuid.unwrap_or_else(|| Uuid(*uuid::Uuid::new_v4().as_bytes()));
-    Ok(Identity { uuid, set_name: set_name.into_bytes(), time })
+    Ok(Identity { uuid, set_name, time })
 }
 
 fn execute(

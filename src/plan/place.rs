@@ -53,6 +53,8 @@ pub struct Shape {
     pub bitmap: BitmapArea,
     /// `--data-offset`
     pub data_offset: Option<Sectors>,
+    /// `--size` was given: the reference then keeps room for a bitmap even where the level can have none.
+    pub sized: bool,
 }
 
 /// A stretch of a member, in sectors.
@@ -111,7 +113,7 @@ fn spare_bitmap_sectors(device: Sectors) -> u64 {
 /// Sectors that the bitmap takes on disk, slack included, and its `sectors_reserved`.
 fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
     match shape.bitmap {
-        BitmapArea::None if shape.level.is_redundant() => (spare_bitmap_sectors(device), 0),
+        BitmapArea::None if shape.level.is_redundant() || shape.sized => (spare_bitmap_sectors(device), 0),
         BitmapArea::None => (0, 0),
         BitmapArea::Internal { chunk_bytes } => {
             let chunks = (sync.0.saturating_mul(SECTOR_BYTES)).div_ceil(chunk_bytes.max(1));
@@ -296,6 +298,7 @@ mod tests {
                 chunk: Sectors(chunk),
                 bitmap,
                 data_offset,
+                sized: false,
             },
         )
     }

@@ -74,10 +74,12 @@ fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Ref
     let number = level.raw();
     let listed = req.members.len();
     if matches!(level, Level::Multipath | Level::Faulty | Level::Container) {
+        let exit = if level == Level::Container { Exit::USAGE } else { Exit::FAIL };
         return refuse(format!(
             "level {} cannot be created by mdadm-rs: the kernel has no such personality.",
             level.name()
-        ));
+        ))
+        .map_err(|r: Refusal| r.with_exit(exit));
     }
     if raid_disks < 4 && level == Level::Raid6 {
         return refuse("at least 4 raid-devices needed for level 6");

@@ -33,17 +33,18 @@ fn aborted(mut lines: Vec<String>) -> Refusal {
 }
 
 /// The shape before the bitmap's size is known.
-fn first_shape(design: &Design, offset: Option<Sectors>) -> Shape {
+fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>) -> Shape {
     Shape {
         minor: design.minor,
         level: design.level,
-        chunk: if design.level.is_striped() { design.chunk } else { Sectors(0) },
+        chunk: if design.level.is_striped() || design.level == Level::Linear { design.chunk } else { Sectors(0) },
         bitmap: match design.bitmap {
             NewBitmapKind::None => BitmapArea::None,
             NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
             NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
         },
         data_offset: offset,
+        sized: given.is_some(),
     }
 }
 
@@ -57,7 +58,7 @@ pub fn faults(
     first: Sectors,
     member: &MemberFacts,
 ) -> Vec<String> {
-    let shape = first_shape(design, offset);
+    let shape = first_shape(design, given, offset);
     fault_lines(&shape, given, place::data_offset(&shape, first), member).0
 }
 
@@ -92,7 +93,7 @@ pub fn sizing(
     offset: Option<Sectors>,
     members: &[MemberFacts],
 ) -> Result<Sizing, Refusal> {
-    let mut shape = first_shape(design, offset);
+    let mut shape = first_shape(design, given, offset);
     let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
     let (mut data_offset, mut size) = common_size(design, &shape, given, first, members)?;
     let mut sync = sync_range(design, size);
@@ -132,7 +133,12 @@ pub fn sizing(
     };
     let note = (design.level.is_redundant() && given.is_none()).then(|| format!("size set to {}K", size.kib()));
     let oversize = oversize(design, &shape, size, data_offset, members);
-    let size = if design.level.is_redundant() { size } else { Sectors(0) };
+    let size = if design.level.is_redundant() {
+        size
+    } else {
+        // Stored, though no such level looks at it.
+        given.unwrap_or_default().round_down(Sectors(if design.level.is_striped() { design.chunk.0 } else { 1 }))
+    };
     Ok(Sizing { size, sync, bitmap_chunk_bytes, places, oversize, note })
 }
 

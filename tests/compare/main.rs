@@ -1,0 +1,31 @@
+//! Ours against the reference, case by case: the same commands on equal devices in one guest, then stdout, exit status and
+//! every byte on the devices compared after masking times and uuids. The cases are the `*.cases` files beside this one;
+//! `case.rs` says how they are written, docs/testing.md how to run one. Deliberate differences are in `differences.txt`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod bytes;
+mod case;
+mod count;
+mod deliberate;
+mod mask;
+mod play;
+#[path = "../vm/mod.rs"]
+mod vm;
+
+/// One test, and so one guest, for each file.
+macro_rules! battery {
+    ($($test:ident: $file:literal,)*) => {
+        /// Every file with its text.
+        pub const FILES: &[(&str, &str)] = &[$(($file, include_str!($file)),)*];
+        $(#[test]
+        fn $test() {
+            play::file($file, include_str!($file));
+        })*
+    };
+}
+
+battery! {
+    create_of_every_level_is_the_references: "create-levels.cases",
+    create_options_are_the_references: "create-options.cases",
+    create_questions_and_refusals_are_the_references: "create-refusals.cases",
+}

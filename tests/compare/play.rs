@@ -1,0 +1,304 @@
+//! Runs cases and compares what came of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::bytes::{self, Image};
+use super::case::{self, Case};
+use super::deliberate;
+use super::mask::{self, Keep};
+use super::vm;
+
+/// The functions that scripts use.
+const PRELUDE: &str = r#"
+it() { printf '$ mdadm %s\n' "$*" | tee -a "$LOG/err" >>"$LOG/out"; timeout 30 "${PROGRAM[@]}" "$@" >>"$LOG/out" 2>>"$LOG/err"; local rc=$?; echo "= $rc" >>"$LOG/out"; return $rc; }
+mdadm() { local PROGRAM=("${IT[@]}"); it "$@"; }
+reference() { local PROGRAM=("${REFERENCE[@]}"); it "$@"; }
+other() { local PROGRAM=("${OTHER[@]}"); it "$@"; }
+see() { printf '$ %s\n' "$*" >>"$LOG/out"; "$@" >>"$LOG/out" 2>&1; }
+"#;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Reference,
+    Ours,
+}
+
+/// What one run of a script left behind.
+struct Outcome {
+    out: String,
+    err: String,
+    state: String,
+    images: Vec<Image>,
+}
+
+/// Runs all cases of a file, prints a line for each, and fails at the end if one differs.
+pub fn file(name: &str, text: &str) {
+    let wanted = std::env::var("GUEST_CASE").unwrap_or_default();
+    let cases: Vec<Case> = case::parse(text).into_iter().filter(|c| c.name.contains(&wanted)).collect();
+    let known = deliberate::all();
+    let (mut bad, mut meant) = (0, 0);
+    let start = Instant::now();
+    for case in &cases {
+        let mut found = differences(case);
+        let before = found.len();
+        found.retain(|line| !known.iter().any(|d| d.case == case.name && d.line == line));
+        let explained = before - found.len();
+        if found.iter().all(|l| l.starts_with(ASIDE)) {
+            found.clear();
+        }
+        for d in known.iter().filter(|d| d.case == case.name) {
+            println!("  meant: {} ({})", d.line, d.reason);
+        }
+        meant += explained;
+        let unused = known.iter().filter(|d| d.case == case.name).count() - explained;
+        if found.is_empty() && unused == 0 {
+            println!("same     {}", case.name);
+            continue;
+        }
+        bad += 1;
+        println!("DIFFERS  {}", case.name);
+        if unused > 0 {
+            println!("  {unused} lines of differences.txt name this case and are not seen");
+        }
+        found.iter().for_each(|line| println!("  {line}"));
+    }
+    let seconds = start.elapsed().as_secs();
+    println!("{name}: {} cases, {bad} differ, {meant} lines differ as meant, {seconds} s", cases.len());
+    assert_eq!(bad, 0, "{bad} of {} cases of {name} differ", cases.len());
+}
+
+/// Everything that tells the programs apart in this case.
+fn differences(case: &Case) -> Vec<String> {
+    use Program::{Ours, Reference};
+    let keep = Keep { events: case.compares("events"), uuid: case.compares("uuid") };
+    let base = play(case, Reference, Reference, keep);
+    let pairs: &[(Program, Program, &str)] = if case.crosses() {
+        &[(Ours, Ours, "ours, ours: "), (Ours, Reference, "ours, reference: "), (Reference, Ours, "reference, ours: ")]
+    } else {
+        &[(Ours, Ours, "")]
+    };
+    let mut lines = Vec::new();
+    for (it, other, label) in pairs {
+        let outcome = play(case, *it, *other, keep);
+        let mut found = text(&base.out, &outcome.out);
+        let stderr = text(&base.err, &without_our_notes(&outcome.err));
+        if case.compares("stderr") {
+            found.extend(stderr);
+        } else if !found.is_empty() {
+            // for the reader only
+            found.extend(stderr.into_iter().map(|l| format!("{ASIDE}stderr: {l}")));
+        }
+        found.extend(text(&base.state, &outcome.state));
+        found.extend(bytes::differences(&base.images, &outcome.images));
+        let status = statuses(&base.out, &outcome.out);
+        if !status.is_empty() {
+            // all else follows from that
+            found = status.into_iter().chain(found.into_iter().map(|l| format!("{ASIDE}then: {l}"))).collect();
+        }
+        lines.extend(found.into_iter().map(|l| if l.starts_with(ASIDE) { l } else { format!("{label}{l}") }));
+    }
+    if lines.iter().all(|l| l.starts_with(ASIDE)) { Vec::new() } else { lines }
+}
+
+/// Begins a line that explains a difference and is none by itself.
+const ASIDE: &str = "    ";
+
+/// A line for each command whose exit status differs.
+fn statuses(reference: &str, ours: &str) -> Vec<String> {
+    let of = |text: &str| -> Vec<(String, String)> {
+        let mut command = String::new();
+        text.lines()
+            .filter_map(|l| {
+                if let Some(words) = l.strip_prefix("$ ") {
+                    command = words.to_owned();
+                }
+                l.strip_prefix("= ").map(|s| (command.clone(), s.to_owned()))
+            })
+            .collect()
+    };
+    of(reference)
+        .into_iter()
+        .zip(of(ours))
+        .filter(|(r, o)| r.1 != o.1)
+        .map(|(r, o)| format!("status {}, ours {}: {}", r.1, o.1, r.0))
+        .collect()
+}
+
+/// Lines that ours adds on stderr on purpose; docs/compat.md says which and why.
+fn without_our_notes(err: &str) -> String {
+    let note = |l: &&str| !OUR_NOTES.iter().any(|n| l.starts_with(n));
+    err.lines().filter(note).map(|l| format!("{l}\n")).collect()
+}
+
+const OUR_NOTES: &[&str] = &["mdadm: note: ", "mdadm: no write-intent bitmap: "];
+
+/// The lines only one of two texts has, in order: "-" of the reference, "+" of ours. Longest common subsequence.
+fn text(reference: &str, ours: &str) -> Vec<String> {
+    let (a, b): (Vec<&str>, Vec<&str>) = (reference.lines().collect(), ours.lines().collect());
+    let mut longest = vec![vec![0u16; b.len() + 1]; a.len() + 1];
+    for i in (0..a.len()).rev() {
+        for j in (0..b.len()).rev() {
+            longest[i][j] =
+                if a[i] == b[j] { longest[i + 1][j + 1] + 1 } else { longest[i + 1][j].max(longest[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
+    while i < a.len() || j < b.len() {
+        if i < a.len() && j < b.len() && a[i] == b[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == b.len() || (i < a.len() && longest[i + 1][j] >= longest[i][j + 1]) {
+            lines.push(format!("-{}", a[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+{}", b[j]));
+            j += 1;
+        }
+    }
+    lines
+}
+
+/// One run of the script on fresh disks.
+fn play(case: &Case, it: Program, other: Program, keep: Keep) -> Outcome {
+    let disks = fresh_disks(&case.disks);
+    let log = "/mnt/log";
+    let _ = fs::remove_dir_all(log);
+    fs::create_dir(log).unwrap();
+    let mut script =
+        format!("IT=({}); OTHER=({}); REFERENCE=({}); LOG={log}\n", program(it), program(other), vm::reference_path());
+    for (i, disk) in disks.iter().enumerate() {
+        script.push_str(&format!("{}={disk}; ", char::from(b'A' + u8::try_from(i).unwrap())));
+    }
+    script.push_str(PRELUDE);
+    script.push_str(&case.script);
+    let status =
+        Command::new("bash").arg("-c").arg(&script).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert!(status.code().is_some(), "{}: {status}", case.name);
+    let read =
+        |name: &str| mask::text(&String::from_utf8_lossy(&fs::read(format!("{log}/{name}")).unwrap_or_default()), keep);
+    let (out, err) = (read("out"), read("err"));
+    settle();
+    let state = mask::text(&state(), keep);
+    stop_all();
+    let images = (0..disks.len())
+        .map(|i| {
+            flush(&disks[i]);
+            let mut image = bytes::image(&backing(i));
+            bytes::mask(&mut image, keep);
+            image
+        })
+        .collect();
+    Outcome { out, err, state, images }
+}
+
+fn program(which: Program) -> String {
+    match which {
+        Program::Ours => env!("CARGO_BIN_EXE_mdadm").to_owned(),
+        Program::Reference => vm::reference_path().to_owned(),
+    }
+}
+
+fn backing(i: usize) -> String {
+    format!("/mnt/compare{i}")
+}
+
+/// Disks of zeros; loop devices are kept from case to case and get a new size.
+fn fresh_disks(sizes: &[u64]) -> Vec<String> {
+    stop_all();
+    for dir in ["/run/mdadm", "/dev/md"] {
+        let _ = fs::remove_dir_all(dir);
+        fs::create_dir_all(dir).unwrap();
+    }
+    vm::sync_speed(1, 1);
+    (0..sizes.len())
+        .map(|i| {
+            let (file, device) = (backing(i), format!("/dev/loop{i}"));
+            if !fs::exists(&file).unwrap() {
+                fs::File::create(&file).unwrap().set_len(sizes[i]).unwrap();
+                vm::sh(&format!("[ -e {device} ] || mknod {device} b 7 {i}; losetup {device} {file}"));
+                return device;
+            }
+            flush(&device);
+            let f = fs::OpenOptions::new().write(true).open(&file).unwrap();
+            f.set_len(0).unwrap();
+            f.set_len(sizes[i]).unwrap();
+            ioctl(&device, 0x4C07); // LOOP_SET_CAPACITY
+            device
+        })
+        .collect()
+}
+
+/// Writes out and forgets what is cached of a disk.
+fn flush(device: &str) {
+    ioctl(device, 0x1261); // BLKFLSBUF
+}
+
+fn ioctl(device: &str, request: libc::c_ulong) {
+    let f = fs::File::open(device).unwrap();
+    // SAFETY: these requests take no argument.
+    let rc = unsafe { libc::ioctl(f.as_raw_fd(), request, 0) };
+    assert_eq!(rc, 0, "ioctl {request:#x} on {device}: {}", std::io::Error::last_os_error());
+}
+
+/// Waits until a recovery that is due has begun: the kernel takes a moment to turn a spare into a member.
+fn settle() {
+    for _ in 0..50 {
+        let due = vm::mdstat().split("\n\n").any(|a| a.contains("(S)") && a.contains('_') && !a.contains("read-only"));
+        if !due {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn arrays() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir("/sys/block")
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|n| fs::exists(format!("/sys/block/{n}/md")).unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What the kernel, the map file and /dev/md say of the arrays.
+fn state() -> String {
+    let mut text = mask::mdstat(&vm::mdstat());
+    for array in arrays() {
+        if fs::read_to_string(format!("/sys/block/{array}/md/array_state")).is_ok_and(|s| s.trim() == "clear") {
+            text.push_str(&format!("{array} is left without members\n"));
+            continue;
+        }
+        for name in ["array_state", "metadata_version"] {
+            let value = fs::read_to_string(format!("/sys/block/{array}/md/{name}")).unwrap_or_default();
+            let value = match value.trim() {
+                "active" | "clean" | "write-pending" | "active-idle" => "running",
+                other => other,
+            };
+            text.push_str(&format!("{array} {name} {value}\n"));
+        }
+    }
+    text.push_str(&format!("map: {}\n", fs::read_to_string("/run/mdadm/map").unwrap_or_default().trim_end()));
+    let links: BTreeMap<_, _> = fs::read_dir("/dev/md")
+        .unwrap()
+        .map(|e| e.unwrap())
+        .map(|e| (e.file_name(), fs::read_link(e.path()).unwrap_or_default()))
+        .collect();
+    text.push_str(&format!("/dev/md: {links:?}\n"));
+    text
+}
+
+fn stop_all() {
+    let start = Instant::now();
+    while !arrays().is_empty() {
+        for array in arrays() {
+            // EBUSY while something has it open for a moment
+            let _ = fs::write(format!("/sys/block/{array}/md/array_state"), "clear");
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "arrays do not stop:\n{}", vm::mdstat());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
