@@ -415,3 +415,109 @@ fn a_dirty_degraded_raid5_is_refused_unless_forced_as_the_reference_does() {
         assert_eq!(out.status, i32::from(!options.contains("force")), "{}", out.stderr);
     }
 }
+
+/// Stdout, stderr and status as the reference's, beside the members.
+#[track_caller]
+fn word_for_word(line: &str) {
+    let ours = as_the_reference(line);
+    let theirs = vm::reference(line);
+    vm::mdadm("--stop -q --scan").ok();
+    put_back();
+    assert_eq!(ours.stderr, theirs.stderr, "{line}");
+}
+
+#[test]
+fn journals_replacements_and_half_rebuilt_members_are_counted_as_the_reference_counts_them() {
+    let d = vm::disks(4, 40 * MIB);
+    let [a, b, c, e] = [&d[0], &d[1], &d[2], &d[3]];
+    let clean = || vm::sh("for l in /dev/loop[0-3]; do wipefs -aq $l; done");
+    vm::reference(&format!("--create /dev/md0 --run -q -l5 -n3 --assume-clean --write-journal {e} {a} {b} {c}")).ok();
+    vm::mdadm("--stop -q /dev/md0").ok();
+    for line in [format!("-v {a} {b} {c} {e}"), format!("{a} {b} {c}"), format!("{a} {b} {e} --run")] {
+        word_for_word(&format!("--assemble /dev/md0 {line}"));
+    }
+    let out = as_the_reference(&format!("--assemble /dev/md0 --force {a} {b} {c}"));
+    assert!(out.stderr.contains("Journal is missing or stale, starting array read only."), "{}", out.stderr);
+    clean();
+    vm::sync_speed(10, 10);
+    vm::reference(&format!("--create /dev/md0 --run -q -l5 -n3 --assume-clean {a} {b} {c}")).ok();
+    vm::reference(&format!("/dev/md0 --add-spare {e}")).ok();
+    vm::reference(&format!("/dev/md0 --replace {b}")).ok();
+    vm::sh("sleep 0.5");
+    vm::mdadm("--stop -q /dev/md0").ok();
+    for line in [format!("{a} {b} {c} {e}"), format!("{a} {c} {e}"), format!("{a} {b} {e} --run"), format!("{a} {b}")] {
+        word_for_word(&format!("--assemble /dev/md0 -v {line}"));
+    }
+    clean();
+    vm::reference(&format!("--create /dev/md0 --run -q -l5 -n3 --assume-clean {a} {b} missing")).ok();
+    vm::reference(&format!("/dev/md0 --add {e}")).ok();
+    vm::sh("sleep 0.5");
+    vm::mdadm("--stop -q /dev/md0").ok();
+    for line in [format!("{a} {b} {e}"), format!("{a} {b}"), format!("{a} {e}")] {
+        word_for_word(&format!("--assemble /dev/md0 -v {line}"));
+    }
+}
+
+/// Writes to members, syncs, md ioctls and sysfs stores of a command, as strace saw them.
+fn traced(line: &str) -> Vec<String> {
+    let trace = "trace=pwrite64,write,fsync,ioctl";
+    vm::sh(&format!("strace -f -y -e {trace} -o /mnt/trace {} {line} >/dev/null", env!("CARGO_BIN_EXE_mdadm")));
+    let text = std::fs::read_to_string("/mnt/trace").unwrap();
+    text.lines().filter_map(|l| call(l.split_once(' ')?.1.trim_start())).collect()
+}
+
+fn call(text: &str) -> Option<String> {
+    let (name, rest) = text.split_once('(')?;
+    let path = rest.split_once('<')?.1.split_once('>')?.0;
+    let args: Vec<&str> = rest.rsplit_once(')')?.0.rsplitn(3, ", ").collect();
+    match name {
+        "pwrite64" => {
+            let (at, len): (u64, u64) = (args[0].parse().ok()?, args[1].parse().ok()?);
+            Some(format!("write {path} {at}..{}", at + len))
+        }
+        "fsync" => Some(format!("sync {path}")),
+        "write" => {
+            let (_, attr) = path.split_once("/block/md0/")?;
+            Some(format!("sysfs {attr} {}", rest.split('"').nth(1)?))
+        }
+        _ => ["SET_ARRAY_INFO", "ADD_NEW_DISK", "RUN_ARRAY", "STOP_ARRAY"]
+            .iter()
+            .find(|i| rest.contains(&format!(", {i},")))
+            .map(|i| format!("ioctl {i}")),
+    }
+}
+
+/// The same of a plan. Whole blocks are written.
+fn planned(line: &str) -> Vec<String> {
+    let plan = vm::mdadm(&format!("{line} --plan")).ok().stdout;
+    let step = |l: &str| {
+        let w: Vec<&str> = l.split_whitespace().collect();
+        Some(match w[0] {
+            "write" => {
+                let (from, to) = w[3].trim_end_matches(':').split_once("..").unwrap();
+                let (from, to) = (from.parse::<u64>().unwrap(), to.parse::<u64>().unwrap());
+                format!("write {} {}..{}", w[1], from / 512 * 512, to.next_multiple_of(512))
+            }
+            "sync" => format!("sync {}", w[1]),
+            "sysfs" => format!("sysfs {} {}", w[1].strip_prefix("md0/").unwrap(), w[3]),
+            "ioctl" => format!("ioctl {}", w[2]),
+            _ => return None,
+        })
+    };
+    plan.lines().filter_map(step).collect()
+}
+
+#[test]
+fn the_plans_of_assemble_and_stop_are_what_strace_sees_them_do() {
+    let disks = made(3, "-l5 -n3 --bitmap=lockless");
+    let all = disks.join(" ");
+    for options in ["", "--update=uuid", "--update=resync", "--run --update=name --name=x", "--readonly"] {
+        let line = format!("--assemble /dev/md0 {options} {all}");
+        let plan = planned(&line);
+        assert!(plan.len() >= 7, "{plan:?}");
+        assert_eq!(traced(&line), plan, "{line}");
+        let plan = planned("--stop /dev/md0");
+        assert_eq!(plan, ["ioctl STOP_ARRAY"]);
+        assert_eq!(traced("--stop /dev/md0"), plan);
+    }
+}

@@ -108,7 +108,7 @@ fn judge(members: &[Matched<'_>], chosen: usize, i: usize) -> Verdict {
     let slot = match (sb.role(), slot_of(sb)) {
         (_, Some(slot)) => slot,
         (Role::Spare, _) => return Verdict::Spare,
-        (Role::Journal, _) => return Verdict::Journal,
+        (Role::Journal, _) if best.events().saturating_sub(sb.events()) <= 1 => return Verdict::Journal,
         _ => return Verdict::Useless,
     };
     if i == chosen {
@@ -160,7 +160,7 @@ fn remark(members: &[Matched<'_>], chosen: usize, m: &Matched<'_>, verdict: Verd
             };
             format!("{shown} is {why} {}: left out", of(i))
         }
-        Verdict::Useless => format!("{shown} was marked as failed: left out"),
+        Verdict::Useless => format!("{shown} has failed or has missed writes: left out"),
         _ => return None,
     }))
 }

@@ -1,7 +1,8 @@
 //! Whether the array is started, and the sentences about it.
 
 use super::rank::{Ranking, Verdict};
-use super::{Wishes, count, knows_slot};
+use super::{Line, Wishes, count};
+use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
 use crate::superblock::v1::{Role, SuperV1, feature};
@@ -23,14 +24,15 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let disks = sb.raid_disks();
     let active = ranking.active(disks);
     let there = active.iter().filter(|a| **a).count();
-    let rebuilding = ranking.count(|v| matches!(v, Verdict::Rebuilding(_)));
+    let rebuilding = ranking.count(|v| matches!(v, Verdict::Rebuilding(_) | Verdict::Replacement(_)));
     let spares = ranking.count(|v| *v == Verdict::Spare);
-    let known = (0..disks).filter(|s| knows_slot(sb, *s)).count();
+    // As many devices as had a slot when the array last ran, replacements included.
+    let known = sb.roles().iter().filter(|r| matches!(r, Role::Slot(s) if u32::from(*s) < disks)).count();
     let level = Level::from_raw(sb.level_raw());
     let able = there > 0 && level.is_some_and(|l| enough(l, sb.layout(), &active));
     let unclean = sb.resync_offset() != u64::MAX && !sb.has(feature::PPL) && level.is_some_and(Level::is_parity);
     let dirty = unclean && active.contains(&false);
-    let tail = suffix(rebuilding, spares, ranking.count(|v| *v == Verdict::Journal));
+    let tail = suffix(rebuilding, spares);
     let reason = match (able, dirty) {
         (false, _) => Some("not enough to start the array."),
         (true, true) => Some("not enough to start the array while not clean - consider --force."),
@@ -40,19 +42,21 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let all = there + rebuilding >= known;
     if wishes.run || (reason.is_none() && (all || insists)) {
         let out_of = if there < active.len() { format!(" (out of {disks})") } else { String::new() };
-        let said = format!("has been started with {}{out_of}{tail}.", count(there, "drive"));
+        let journal = if ranking.verdicts.contains(&Verdict::Journal) { " and 1 journal" } else { "" };
+        let said = format!("has been started with {}{out_of}{tail}{journal}.", count(there, "drive"));
         let on_failure = reason.map(|r| r.replacen("not", "Not", 1).replace("Not enough to", "Not enough devices to"));
         return Start { go: true, said, on_failure };
     }
     let from = format!("assembled from {}{tail}", count(there, "drive"));
     let why = match reason {
         Some(reason) => reason.to_owned(),
-        None => format!("need all {known} to start it (use --run to insist)."),
+        None if known == active.len() => format!("need all {known} to start it (use --run to insist)."),
+        None => format!("need {known} to start (use --run to insist)."),
     };
     Start { go: false, said: format!("{from} - {why}"), on_failure: None }
 }
 
-fn suffix(rebuilding: usize, spares: usize, journals: usize) -> String {
+fn suffix(rebuilding: usize, spares: usize) -> String {
     let mut text = String::new();
     if rebuilding > 0 {
         text += &format!("{} {rebuilding} rebuilding", if spares > 0 { "," } else { " and" });
@@ -60,10 +64,21 @@ fn suffix(rebuilding: usize, spares: usize, journals: usize) -> String {
     if spares > 0 {
         text += &format!(" and {}", count(spares, "spare"));
     }
-    if journals > 0 {
-        text += " and a journal";
-    }
     text
+}
+
+/// Writes that only the journal has would be lost without it: then the array starts read-only, and with `--force` only.
+///
+/// # Errors
+/// The [`Refusal`] without `--force`.
+pub fn journal(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Result<Option<Line>, Refusal> {
+    if !sb.has(feature::JOURNAL) || ranking.verdicts.contains(&Verdict::Journal) {
+        return Ok(None);
+    }
+    if wishes.force {
+        return Ok(Some(Line::normal("Journal is missing or stale, starting array read only.")));
+    }
+    Err(Refusal::new("Not safe to assemble with missing or stale journal device, consider --force."))
 }
 
 /// Why a kernel may refuse this array, in words, where the superblock tells.
@@ -86,11 +101,19 @@ pub fn explain(sb: &SuperV1, kernel_records_block_size: bool) -> Vec<String> {
     lines
 }
 
-/// The slot as `--verbose` prints it; -1 for a spare.
+/// The slot as `--verbose` prints it.
+#[must_use]
+pub fn slot_words(sb: &SuperV1) -> String {
+    let replacement = if sb.has(feature::REPLACEMENT) { " replacement" } else { "" };
+    format!("{}{replacement}", slot_number(sb))
+}
+
+/// The slot; -1 for a spare. A journal has the number of its role.
 #[must_use]
 pub fn slot_number(sb: &SuperV1) -> i64 {
     match sb.role() {
         Role::Slot(slot) => slot.into(),
+        Role::Journal => Role::Journal.raw().into(),
         _ => -1,
     }
 }

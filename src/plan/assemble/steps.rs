@@ -4,14 +4,14 @@ use super::edits::{Edited, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank};
-use super::start::{Start, slot_number, start};
+use super::start::{Start, journal, slot_number, slot_words, start};
 use super::{Candidate, Line, Matched, Wishes, edits};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
 use crate::plan::create::{Node, metadata_word};
 use crate::plan::step::{DiskSpec, Plan, Step};
-use crate::superblock::v1::{SuperV1, devflag};
+use crate::superblock::v1::{SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
 
 /// What is to be done.
@@ -49,7 +49,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
             "{} is identified as a member of {}, slot {}.",
             m.candidate.path.display(),
             wishes.shown,
-            slot_number(&m.member.sb)
+            slot_words(&m.member.sb)
         )));
     }
     let result = edited(wishes, &members, &mut ranking, &mut edits);
@@ -64,6 +64,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         return Err((lines, refusal));
     }
     let sb = best_edit.sb.clone();
+    lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
@@ -124,12 +125,15 @@ fn added(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking) -> Vec<Lin
     for i in order(members, ranking) {
         let Some(m) = members.get(i) else { continue };
         let slot = slot_number(&m.member.sb);
-        no_device(&mut lines, (i != ranking.chosen && slot >= 0).then_some(slot));
+        // A replacement comes behind its slot, empty or not.
+        let before = slot + i64::from(m.member.sb.has(feature::REPLACEMENT));
+        no_device(&mut lines, (i != ranking.chosen && slot >= 0).then_some(before));
         let stale = matches!(ranking.verdicts.get(i), Some(Verdict::Stale(_)));
         lines.push(Line::wordy(format!(
-            "added {} to {} as {slot}{}",
+            "added {} to {} as {}{}",
             m.candidate.path.display(),
             wishes.shown,
+            slot_words(&m.member.sb),
             if stale { " (possibly out of date)" } else { "" }
         )));
     }
