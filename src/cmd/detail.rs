@@ -48,7 +48,11 @@ pub fn scan(request: &MiscRequest) -> Exit {
     let host = Host::default();
     let map = load_or_rebuild_map(&host, request.common.homehost.as_deref());
     let mut paths: Vec<PathBuf> = Vec::new();
-    for array in host.mdstat().arrays.iter().rev() {
+    let stat = host.mdstat();
+    let mut arrays: Vec<_> = stat.arrays.iter().rev().collect();
+    // Sets of DDF or IMSM members come before the arrays in them.
+    arrays.sort_by_key(|a| !a.metadata.as_ref().is_some_and(|m| m.starts_with("external:") && !m.contains(['/', '-'])));
+    for array in arrays {
         let Some(dev) = host.sysfs.array(&array.devname).dev() else { continue };
         let known = map.iter().find(|e| e.devname == array.devname).and_then(|e| e.path.clone());
         paths.push(known.filter(|p| host.leads_to(p, dev)).unwrap_or_else(|| host.dev.join(&array.devname)));

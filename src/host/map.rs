@@ -2,7 +2,7 @@
 //!
 //! One line per array, `md127 1.2 3516a9aa:95e054cd:467012d1:4eaab6d3 /dev/md/foo`. The reference keeps the same file (seen with
 //! strace), so both can be used side by side: it is read without a lock, and replaced by `map.new` and rename while
-//! `map.lock` is held. The uuid is in words of the machine's byte order, other than everywhere else.
+//! `map.lock` is held. The uuid of v1.x metadata is in words of the machine's byte order, other than everywhere else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -41,11 +41,18 @@ fn parse_line(line: &str) -> Option<MapEntry> {
     let metadata = words.next()?.to_owned();
     let mut bytes = Vec::with_capacity(16);
     for word in words.next()?.split(':') {
-        bytes.extend_from_slice(&u32::from_str_radix(word, 16).ok()?.to_ne_bytes());
+        let word = u32::from_str_radix(word, 16).ok()?;
+        bytes.extend_from_slice(&if is_native(&metadata) { word.to_ne_bytes() } else { word.to_be_bytes() });
     }
     let uuid = Uuid(bytes.try_into().ok()?);
     let path = words.next().map(|w| PathBuf::from(unescape(w)));
     Some(MapEntry { devname, metadata, uuid, path })
+}
+
+/// Whether the uuid of this kind of metadata is bytes, which the file has in words of the machine's byte order. That of the
+/// others is words, shown as they are.
+fn is_native(metadata: &str) -> bool {
+    metadata.starts_with("1.")
 }
 
 /// The text for these arrays.
@@ -55,7 +62,8 @@ pub fn format(entries: &[MapEntry]) -> String {
     for e in entries {
         let mut words = Vec::new();
         for part in e.uuid.0.chunks_exact(4) {
-            let word = part.try_into().map_or(0, u32::from_ne_bytes);
+            let word =
+                part.try_into().map_or(0, if is_native(&e.metadata) { u32::from_ne_bytes } else { u32::from_be_bytes });
             words.push(format!("{word:08x}"));
         }
         let path = e.path.as_ref().map_or(String::new(), |p| escape(&p.to_string_lossy()));
@@ -201,6 +209,13 @@ mod tests {
         assert_eq!(entries[0].uuid.to_string(), "aaa91635:cd54e095:d1127046:d3b6aa4e");
         assert_eq!(entries[0].path.as_deref(), Some(Path::new("/dev/md/foo")));
         assert_eq!(format(&entries), RECORDED);
+    }
+
+    #[test]
+    fn the_uuid_of_other_metadata_stands_there_as_it_is_shown() {
+        let line = "md124 0.90 be4294b3:7746d751:0002fec5:13a5c7d1 /dev/md/none\n";
+        assert_eq!(parse(line)[0].uuid.to_string(), "be4294b3:7746d751:0002fec5:13a5c7d1");
+        assert_eq!(format(&parse(line)), line);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Detail {
     pub inactive: bool,
     /// `1.2`; empty without metadata.
     pub metadata: String,
+    /// Its metadata is of another kind, kept by another program.
+    pub external: Option<External>,
     /// The array has metadata on its members.
     pub persistent: bool,
     /// v0.90 only: the number that the metadata asks for.
@@ -85,6 +87,23 @@ pub struct Detail {
     pub broken: bool,
     /// How the array reacts to writes, as md says: `clean`, `active`, `readonly`, `read-auto`, ...
     pub array_state: Option<String>,
+}
+
+/// An array or a set of members with DDF or IMSM metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum External {
+    /// The set; it never runs itself.
+    Container {
+        /// The arrays in it, as paths.
+        arrays: Vec<String>,
+    },
+    /// An array in a set.
+    Member {
+        /// The set, as a path.
+        container: String,
+        /// Its place in the set.
+        index: String,
+    },
 }
 
 /// Seconds since 1970, and the same in local time as `asctime` prints it.
@@ -301,6 +320,16 @@ impl Member {
 }
 
 impl Detail {
+    /// Whether it is a set of members, which does not run itself.
+    fn is_container(&self) -> bool {
+        matches!(self.external, Some(External::Container { .. }))
+    }
+
+    /// Exists and ought to run, but does not.
+    fn is_stuck(&self) -> bool {
+        self.inactive && !self.is_container()
+    }
+
     /// The exit status of `--test`: 0 healthy, 1 degraded, 2 failed or not running.
     #[must_use]
     pub fn test_status(&self) -> u8 {

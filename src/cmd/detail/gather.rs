@@ -12,6 +12,7 @@ use crate::host::names;
 use crate::host::node::{OpenArray, OpenError};
 use crate::kernel::{blk, clock, md};
 use crate::level::Level;
+use crate::output::detail::External;
 use crate::output::detail::{Action, Bitmap, Counts, Detail, Lockless, Member, Moment, Reshape, Sync, why_not_started};
 use crate::output::examine::is_local;
 use crate::plan::create::slots::enough;
@@ -105,12 +106,43 @@ impl Gathering<'_> {
         d.sync = self.sync(&array.name.devname);
         d.reshape.active = sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some();
         d.uuid = sysfs_uuid(sysfs, info);
+        self.add_external(d, sysfs);
         if d.metadata == "0.90" {
             d.preferred_minor = u32::try_from(info.md_minor).ok();
         }
         let entry = self.map.iter().find(|e| e.devname == d.devname);
         let link = entry.and_then(|e| e.path.as_ref()?.strip_prefix("/dev/md").ok());
         d.link = link.map(|p| p.display().to_string()).filter(|l| !l.is_empty());
+    }
+
+    /// DDF and IMSM: the kernel knows the set of an array, the map file the uuids.
+    fn add_external(&self, d: &mut Detail, sysfs: &ArrayDir) {
+        let Some(MetadataVersion::External(kind)) = sysfs.get(attr::METADATA_VERSION) else { return };
+        d.uuid = self.map.iter().find(|e| e.devname == d.devname).map(|e| e.uuid).filter(|u| !u.is_zero());
+        // `-` instead of the slash: the program that keeps the metadata must leave the array alone.
+        if let Some((container, index)) = kind.strip_prefix(['/', '-']).and_then(|k| k.split_once('/')) {
+            d.external = Some(External::Member { container: self.path_of(container), index: index.to_owned() });
+            return;
+        }
+        let members = |devname: &String| match self.host.sysfs.array(devname).get(attr::METADATA_VERSION) {
+            Some(MetadataVersion::External(k)) => {
+                k.strip_prefix(['/', '-']).and_then(|k| k.split_once('/')).is_some_and(|(c, _)| c == d.devname)
+            }
+            _ => false,
+        };
+        let stat = self.host.mdstat();
+        let arrays = stat.arrays.into_iter().rev().map(|a| a.devname).filter(members);
+        d.external = Some(External::Container { arrays: arrays.map(|a| self.path_of(&a)).collect() });
+        d.level = Some(Level::Container);
+        d.metadata = kind;
+        d.persistent = false;
+    }
+
+    /// The path that the map file has for an array.
+    fn path_of(&self, devname: &str) -> String {
+        let known = self.map.iter().find(|e| e.devname == devname).and_then(|e| e.path.clone());
+        let link = || self.host.md_link(self.host.sysfs.array(devname).dev()?);
+        known.or_else(link).unwrap_or_else(|| self.host.dev.join(devname)).display().to_string()
     }
 
     fn sync(&self, devname: &str) -> Option<Sync> {
@@ -126,7 +158,11 @@ impl Gathering<'_> {
         if let Some(sb) = &read.superblock {
             self.add_superblock(d, sb);
         }
-        if d.inactive {
+        if let Some(old) = &read.old_superblock {
+            d.uuid = Some(old.uuid());
+            d.events = Some(format!("{}.{}", old.events() >> 32, old.events() & 0xffff_ffff));
+        }
+        if d.inactive && d.external.is_none() {
             let name = d.path.clone();
             let slots = d.raid_disks;
             let (level, layout) = (d.level, d.layout);

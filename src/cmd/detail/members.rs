@@ -10,6 +10,7 @@ use crate::host::devmap::DevMap;
 use crate::host::node::OpenArray;
 use crate::kernel::md::{self, disk};
 use crate::output::detail::{Member, Present};
+use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{self, Minor, Role, SuperV1};
 use crate::sysfs::value::{MetadataVersion, Slot};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
@@ -26,6 +27,8 @@ pub struct Read {
     pub listed: Vec<usize>,
     /// The superblock of one that is in the array.
     pub superblock: Option<SuperV1>,
+    /// The same of version 0.90.
+    pub old_superblock: Option<SuperV0>,
     /// Running: members whose state is nothing at all.
     pub plain_spares: u32,
     /// Inactive: what each says.
@@ -48,8 +51,15 @@ pub fn running(g: &Gathering<'_>, array: &OpenArray, info: &md::ArrayInfo) -> Re
     read.members.extend(found);
     read.listed = listed(&array.sysfs, &read.members);
     let minor = minor_of(&array.sysfs);
-    let good = read.members.iter().filter(|m| m.active && !m.faulty);
-    read.superblock = good.filter_map(|m| superblock(m.path.as_deref()?, minor?).ok()).next();
+    let good: Vec<&str> =
+        read.members.iter().filter(|m| m.active && !m.faulty).filter_map(|m| m.path.as_deref()).collect();
+    match minor {
+        Some(minor) => read.superblock = good.iter().find_map(|p| superblock(p, minor).ok()),
+        None if info.major_version == 0 && info.not_persistent == 0 && !is_external(&array.sysfs) => {
+            read.old_superblock = good.iter().find_map(|p| old_superblock(p));
+        }
+        None => {}
+    }
     read
 }
 
@@ -161,6 +171,17 @@ fn minor_of(sysfs: &ArrayDir) -> Option<Minor> {
         MetadataVersion::Md { major: 1, minor } => Minor::from_number(minor),
         _ => None,
     }
+}
+
+/// Whether another program keeps the metadata.
+fn is_external(sysfs: &ArrayDir) -> bool {
+    matches!(sysfs.get(attr::METADATA_VERSION), Some(MetadataVersion::External(_)))
+}
+
+/// Reads a member's superblock of version 0.90.
+fn old_superblock(path: &str) -> Option<SuperV0> {
+    let device = RealDevice::open(Path::new(path), Access::Read).ok()?;
+    v0::read(&device).ok().flatten()
 }
 
 /// Reads a member's superblock; its fields are shown only, so its checksum is all that is judged.

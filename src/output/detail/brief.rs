@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Bitmap, Detail, Member};
+use super::{Bitmap, Detail, External, Member};
 use crate::output::escape;
 
 /// Whether a word stands in mdadm.conf as it is; others need quotes.
@@ -25,16 +25,20 @@ impl Detail {
     /// The `ARRAY` line; `verbose`: with level, count and members.
     #[must_use]
     pub fn brief(&self, verbose: bool, devices: bool) -> String {
-        let mut out = if self.inactive { "INACTIVE-ARRAY " } else { "ARRAY " }.to_owned();
+        let mut out = if self.is_stuck() { "INACTIVE-ARRAY " } else { "ARRAY " }.to_owned();
         out.push_str(&conf_word(&self.path));
         if verbose {
-            if let Some(level) = self.level.filter(|_| !self.inactive) {
+            if let Some(level) = self.level.filter(|_| !self.is_stuck()) {
                 let _ = write!(out, " level={}", level.name());
             }
             let count = if self.inactive { self.counts.total } else { self.raid_disks };
             let _ = write!(out, " num-devices={count}");
         }
-        let _ = write!(out, " metadata={}", self.metadata);
+        if let Some(External::Member { container, index }) = &self.external {
+            let _ = write!(out, " container={} member={}", conf_word(container), conf_word(index));
+        } else {
+            let _ = write!(out, " metadata={}", self.metadata);
+        }
         if self.plain_spares > 0 && !self.inactive {
             let _ = write!(out, " spares={}", self.plain_spares);
         }
@@ -67,17 +71,26 @@ impl Detail {
         let mut put = |key: &str, value: &str| {
             let _ = writeln!(out, "{key}={}", escape::word(value.as_bytes()));
         };
-        if let Some(level) = self.level.filter(|_| !self.inactive) {
+        if let Some(level) = self.level.filter(|_| !self.is_stuck()) {
             put("MD_LEVEL", level.name());
         }
         let count = if self.inactive { self.counts.total } else { self.raid_disks };
         put("MD_DEVICES", &count.to_string());
-        put("MD_METADATA", &self.metadata);
-        put("MD_UUID", &self.uuid.unwrap_or_default().to_string());
+        if let Some(External::Member { container, index }) = &self.external {
+            put("MD_CONTAINER", container);
+            put("MD_MEMBER", index);
+        } else {
+            put("MD_METADATA", &self.metadata);
+        }
+        if self.uuid.is_some() || !matches!(self.external, Some(External::Member { .. })) {
+            put("MD_UUID", &self.uuid.unwrap_or_default().to_string());
+        }
         if let Some(link) = &self.link {
             put("MD_DEVNAME", link);
         }
-        put("MD_RESHAPE_ACTIVE", if self.reshape.active { "True" } else { "False" });
+        if self.persistent || (self.is_container() && self.uuid.is_some()) {
+            put("MD_RESHAPE_ACTIVE", if self.reshape.active { "True" } else { "False" });
+        }
         if let Some(name) = &self.name {
             let _ = writeln!(out, "MD_NAME={}", escape::word(name));
         }

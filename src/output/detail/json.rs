@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Bitmap, Detail, Lockless, Member, Moment, named_states};
+use super::{Bitmap, Detail, External, Lockless, Member, Moment, named_states};
 use crate::layout;
 use crate::output::escape;
 
@@ -52,6 +52,8 @@ struct Object<'a> {
     not_started_because: &'a [String],
     next_step: Option<&'a str>,
     metadata: Option<&'a str>,
+    container: Option<&'a str>,
+    container_arrays: Option<&'a [String]>,
     level: Option<&'static str>,
     array_state: Option<&'a str>,
     clean: bool,
@@ -136,6 +138,11 @@ fn seconds(moment: Option<&Moment>) -> Option<u64> {
 impl<'a> Object<'a> {
     fn new(d: &'a Detail, devices: bool) -> Self {
         let running = !d.inactive;
+        let (container, container_arrays) = match &d.external {
+            Some(External::Member { container, .. }) => (Some(container.as_str()), None),
+            Some(External::Container { arrays }) => (None, Some(arrays.as_slice())),
+            None => (None, None),
+        };
         Object {
             schema: SCHEMA,
             device: &d.path,
@@ -145,6 +152,8 @@ impl<'a> Object<'a> {
             not_started_because: &d.reasons,
             next_step: d.hint.as_deref(),
             metadata: Some(d.metadata.as_str()).filter(|m| !m.is_empty()),
+            container,
+            container_arrays,
             level: d.level.map(|l| l.name()),
             array_state: d.array_state.as_deref(),
             clean: d.clean,

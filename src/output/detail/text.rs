@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Bitmap, Detail, Lockless, Member, named_states};
+use super::{Bitmap, Detail, External, Lockless, Member, named_states};
 use crate::layout;
 use crate::level::Level;
 use crate::output::{escape, human};
@@ -36,8 +36,13 @@ impl Detail {
     }
 
     fn head(&self, out: &mut String) {
-        line!(out, "Version", "{}", self.metadata);
-        if let Some(t) = self.created.as_ref().filter(|_| !self.inactive) {
+        if let Some(External::Member { container, index }) = &self.external {
+            let container = escape::text(container.as_bytes());
+            line!(out, "Container", "{container}, member {}", escape::text(index.as_bytes()));
+        } else {
+            line!(out, "Version", "{}", self.metadata);
+        }
+        if let Some(t) = self.created.as_ref().filter(|_| !self.inactive && self.external.is_none()) {
             line!(out, "Creation Time", "{}", t.text);
         }
         match self.level {
@@ -85,9 +90,9 @@ impl Detail {
         if let Some(t) = self.updated.as_ref().filter(|_| !self.inactive && self.persistent) {
             line!(out, "Update Time", "{}", t.text);
         }
-        if self.inactive {
+        if self.is_stuck() {
             line!(out, "State", "inactive");
-        } else {
+        } else if !self.inactive {
             line!(out, "State", "{} ", self.state_words());
         }
         line!(out, "Active Devices", "{}", self.counts.active);
@@ -123,7 +128,8 @@ impl Detail {
     fn geometry(&self, out: &mut String) {
         let Some(level) = self.level.filter(|_| !self.inactive) else { return };
         if matches!(level, Level::Raid0 | Level::Raid5 | Level::Raid6 | Level::Raid10 | Level::Faulty) {
-            let name = layout::name(level, self.layout);
+            // 0 is a layout of raid0 to the kernel, but the reference does not know it here.
+            let name = layout::name(level, self.layout).filter(|_| level != Level::Raid0 || self.layout != 0);
             line!(out, "Layout", "{}", name.as_deref().unwrap_or("-unknown-"));
         }
         if level.is_striped() {
@@ -170,7 +176,22 @@ impl Detail {
         }
     }
 
+    /// As the reference prints it, odd blank lines included.
+    fn external_lines(&self, out: &mut String) {
+        if let Some(uuid) = self.uuid {
+            out.push('\n');
+            line!(out, "UUID", "{uuid}");
+        }
+        if let Some(External::Container { arrays }) = &self.external {
+            let words: String = arrays.iter().map(|a| format!(" {}", escape::text(a.as_bytes()))).collect();
+            let _ = writeln!(out, "     Member Arrays :{words}\n");
+        }
+    }
+
     fn identity(&self, out: &mut String) {
+        if self.external.is_some() {
+            return self.external_lines(out);
+        }
         let before = out.len();
         if let Some(name) = &self.name {
             let local = self.local_to.as_ref().map_or(String::new(), |h| format!("  (local to host {h})"));
