@@ -74,3 +74,36 @@ pub fn cannot_open(e: &io::Error) -> String {
         _ => reason(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::device::mem::MemDevice;
+    use crate::units::Bytes;
+
+    struct Counting(MemDevice, Cell<usize>);
+
+    impl ReadAt for Counting {
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            self.1.set(self.1.get() + buf.len());
+            self.0.read_at(offset, buf)
+        }
+
+        fn size(&self) -> Bytes {
+            self.0.size()
+        }
+
+        fn logical_block_size(&self) -> u32 {
+            512
+        }
+    }
+
+    #[test]
+    fn looking_for_metadata_reads_at_most_16_kib_of_a_device() {
+        let blank = Counting(MemDevice::new(1 << 20), Cell::new(0));
+        assert!(load(&blank, None).unwrap().is_none());
+        assert!((1..=16 * 1024).contains(&blank.1.get()), "{}", blank.1.get());
+    }
+}

@@ -74,3 +74,6 @@ pub enum MemberBitmap {
     /// The superblock tells of one, but there is none.
     Broken(BitmapError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ mod word {
     /// Two words, the low one first in little-endian superblocks.
     pub const EVENTS: usize = UTIME + 28;
     /// The descriptor of the device itself, `this_disk`: its number first.
-    pub const THIS_NUMBER: usize = 992 * 4;
+    pub const THIS_NUMBER: u64 = 992 * 4;
 }
 
 /// Enough of a v0.90 superblock to name its array.
@@ -68,7 +68,7 @@ pub fn v090_offset(size: u64) -> Option<u64> {
 #[must_use]
 pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
     let offset = v090_offset(dev.size().0)?;
-    let raw: [u8; 4096] = bytes(dev, offset)?;
+    let raw: [u8; 512] = bytes(dev, offset)?;
     let magic: [u8; 4] = get(&raw, 0);
     let big_endian = match magic {
         m if m == MAGIC.to_le_bytes() => false,
@@ -83,6 +83,7 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
         return None;
     }
     let events: [u8; 8] = get(&raw, word::EVENTS);
+    let this_number: [u8; 4] = bytes(dev, offset + word::THIS_NUMBER)?;
     let mut uuid = [0u8; 16];
     let places = [word::SET_UUID0, word::SET_UUID1, word::SET_UUID1 + 4, word::SET_UUID1 + 8];
     for (dst, at) in uuid.chunks_exact_mut(4).zip(places) {
@@ -100,7 +101,7 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
         ctime: w(word::CTIME),
         utime: w(word::UTIME),
         events: if big_endian { u64::from_be_bytes(events) } else { u64::from_le_bytes(events) },
-        this_number: w(word::THIS_NUMBER),
+        this_number: if big_endian { u32::from_be_bytes(this_number) } else { u32::from_le_bytes(this_number) },
         offset,
     })
 }
