@@ -48,7 +48,7 @@ pub fn count(dev: &dyn ReadAt, start: u64, chunks: u64) -> Result<u64, BitmapErr
         set += ones(piece);
         done += len as u64;
     }
-    if chunks % 8 != 0 {
+    if !chunks.is_multiple_of(8) {
         let mut tail = [0u8; 1];
         dev.read_at(start + SUPER_BYTES as u64 + whole, &mut tail)?;
         let kept = u8::from_le_bytes(tail) & ((1u8 << (chunks % 8)) - 1);

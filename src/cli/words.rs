@@ -143,7 +143,7 @@ pub fn update_list(words: &[&str]) -> String {
             out.push_str("\n\t");
         }
     }
-    if words.len() % 5 != 0 {
+    if !words.len().is_multiple_of(5) {
         out.push('\n');
     }
     out.push('\r'); // the reference does

@@ -50,7 +50,7 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
         return Err(if named { no_scan() } else { Refusal::new(line).hint("name its members") });
     }
     let host = Host::default();
-    let (lock, node) = choose_node(req, &host, typed.number, &typed.path)?;
+    let (lock, node) = super::node::choose(&req.common, &host, typed.number, &typed.path)?;
     let wishes = wishes(req, &host, &node)?;
     let candidates: Vec<Candidate> = req.members.iter().map(|path| candidate(path, wishes.minor)).collect();
     let say = |lines: &[Line]| {
@@ -88,26 +88,6 @@ fn name_holders(req: &AssembleRequest, host: &Host, candidates: &[Candidate]) {
             }
         }
     }
-}
-
-/// The array's number. The map file stays locked until the array is in it, or two commands take the same free number.
-fn choose_node(
-    req: &AssembleRequest,
-    host: &Host,
-    number: Option<u32>,
-    path: &Path,
-) -> Result<(Option<MapLock>, Node), Refusal> {
-    let (lock, map) = if req.common.plan {
-        (None, host.map().load().unwrap_or_default())
-    } else {
-        let lock = host.map().lock().map_err(|e| Refusal::new(format!("cannot lock the map file: {}", reason(&e))))?;
-        let map = lock.load();
-        (Some(lock), map)
-    };
-    let number = number
-        .or_else(|| names::free_number(host, &map))
-        .ok_or_else(|| Refusal::new("no free number for another array"))?;
-    Ok((lock, Node { devname: format!("md{number}"), path: path.to_owned(), readonly: req.common.readonly }))
 }
 
 fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Refusal> {

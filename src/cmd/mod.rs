@@ -11,6 +11,7 @@ pub mod examine_bitmap;
 pub mod manage;
 pub mod member;
 pub mod misc;
+pub mod node;
 pub mod print;
 pub mod query;
 pub mod stop;

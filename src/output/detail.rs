@@ -307,7 +307,7 @@ impl Member {
     #[must_use]
     pub fn raid10_set(layout: u32, raid_disks: u32, slot: u32) -> Option<char> {
         let (near, far) = (layout & 0xff, (layout >> 8) & 0xff);
-        if near < 2 || far > 1 || near > 26 || raid_disks % near != 0 {
+        if near < 2 || far > 1 || near > 26 || !raid_disks.is_multiple_of(near) {
             return None;
         }
         char::from_u32(u32::from(b'A') + slot % near)

@@ -40,7 +40,10 @@ pub fn verify_pattern(path: &str, offset: u64, len: u64, seed: u64) -> Vec<u64> 
 
 /// Calls `each` with an offset and a buffer aligned for O_DIRECT, piece by piece over the range.
 fn in_pieces(offset: u64, len: u64, mut each: impl FnMut(u64, &mut [u8])) {
-    assert!(offset % BLOCK as u64 == 0 && len % BLOCK as u64 == 0, "not in 4 KiB blocks: {offset} {len}");
+    assert!(
+        offset.is_multiple_of(BLOCK as u64) && len.is_multiple_of(BLOCK as u64),
+        "not in 4 KiB blocks: {offset} {len}"
+    );
     let mut buffer = vec![0; PIECE + BLOCK];
     let start = buffer.as_ptr().align_offset(BLOCK);
     let mut at = offset;

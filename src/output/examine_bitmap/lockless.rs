@@ -26,7 +26,7 @@ pub(super) fn chunk(view: &BitmapView) -> String {
 }
 
 fn kib(bytes: u64) -> String {
-    if bytes % 1024 == 0 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
+    if bytes.is_multiple_of(1024) { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
 }
 
 /// Everything behind the line `Sync Size`.

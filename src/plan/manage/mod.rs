@@ -71,7 +71,7 @@ fn set_members(word: &str, set: u32, array: &ArrayFacts) -> Result<Vec<Target>, 
     }
     let copies = array.layout & 0xff;
     let far = (array.layout >> 8) & 0xff;
-    if far > 1 || copies == 0 || set >= copies || array.slots % copies != 0 {
+    if far > 1 || copies == 0 || set >= copies || !array.slots.is_multiple_of(copies) {
         return Err(Refusal::new(format!("'{word}' not meaningful with this array")));
     }
     Ok(array.targets(|m| m.slot.is_some_and(|s| s % copies == set) && !m.faulty))

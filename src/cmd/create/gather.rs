@@ -1,0 +1,245 @@
+//! The devices of a create: opened, judged, warned about.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::{given_offset, given_size};
+use crate::blockio::ReadAt;
+use crate::cli::request::CreateRequest;
+use crate::cmd::apply::reason;
+use crate::cmd::print::{complain, err, out};
+use crate::device::real::{Access, NodeKind, RealDevice};
+use crate::error::{Exit, Refusal};
+use crate::host::Host;
+use crate::level::Level;
+use crate::plan::create::design::Design;
+use crate::plan::create::{MemberFacts, sizing};
+use crate::superblock::foreign::{self, Found};
+use crate::superblock::v1::{Minor, read, super_offset};
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+/// The note of the reference about metadata that a boot loader may not understand.
+const BOOT_NOTE: &str = "Note: this array has metadata at the start and
+    may not be suitable as a boot device.  If you plan to
+    store '/boot' on this device please ensure that
+    your boot-loader understands md/v1.x metadata, or use
+    --metadata=0.90";
+
+/// What the devices are, and what was warned of.
+pub(super) struct Gathered {
+    pub members: Vec<MemberFacts>,
+    pub by_index: Vec<Option<usize>>,
+    pub open: Vec<RealDevice>,
+    pub warned: bool,
+}
+
+/// Opens every device, warns of what is on it, and refuses what is in use.
+pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
+    let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false };
+    let loud = !(req.common.run && req.common.is_quiet());
+    // The reference says it where it chose the version itself.
+    let chosen = req.common.metadata.is_none();
+    let at_start = chosen && design.level == Level::Raid1 && design.minor != Minor::V0 && !req.common.offline;
+    let mut seen = BTreeSet::new();
+    let (given, offset) = (given_size(req), given_offset(req));
+    let (mut failed, mut noted) = (false, false);
+    for (slot, arg) in req.members.iter().enumerate() {
+        let Some(path) = &arg.path else {
+            g.by_index.push(None);
+            continue;
+        };
+        let shown = path.display();
+        if !seen.insert(identity_of(path)) {
+            return Err(Refusal::new(format!("{shown} is listed twice.")));
+        }
+        let device = open_member(path, req.common.offline)?;
+        refuse_foreign(path, &device)?;
+        let member = facts(req, design, slot, path, &device, arg.write_mostly, arg.failfast)?;
+        let first = g.members.first().map_or(member.size, |m| m.size);
+        let faults = sizing::faults(design, given, offset, first, &member);
+        g.by_index.push(Some(g.members.len()));
+        g.members.push(member);
+        g.open.push(device);
+        if chosen && g.members.len() == 1 && faults.iter().any(|l| l.starts_with("device ")) {
+            return Err(Refusal::new(format!("device {shown} not suitable for any style of array"))
+                .with_exit(Exit::USAGE)
+                .hint(faults.first().map_or("", String::as_str)));
+        }
+        if !faults.is_empty() {
+            failed = true;
+            // The reference prints this one line without its name.
+            faults.iter().for_each(|l| if l.starts_with("device ") { err(&format!("{l}\n")) } else { complain(l) });
+            continue;
+        }
+        g.warned |= g.open.last().is_some_and(|d| warn_of_content(path, d, loud));
+        if at_start && !noted {
+            noted = true;
+            g.warned = true;
+            if loud {
+                complain(BOOT_NOTE);
+            }
+        }
+    }
+    if failed { Err(Refusal::new("create aborted")) } else { Ok(g) }
+}
+
+/// The same for all names of a device or file.
+fn identity_of(path: &Path) -> String {
+    match crate::host::devmap::block_dev(path) {
+        Some(dev) => format!("{dev:?}"),
+        None => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
+    }
+}
+
+fn open_member(path: &Path, offline: bool) -> Result<RealDevice, Refusal> {
+    let shown = path.display();
+    let device = RealDevice::open(path, Access::WriteExclusive).map_err(|e| match e.raw_os_error() {
+        Some(libc::ENOTBLK) | Some(libc::EISDIR) => {
+            Refusal::new(format!("{shown} is not a block device.")).with_exit(Exit::USAGE)
+        }
+        _ => cannot_open(path, &e),
+    })?;
+    if device.kind() == NodeKind::File && !offline {
+        return Err(Refusal::new(format!("{shown} is not a block device.")).with_exit(Exit::USAGE));
+    }
+    Ok(device)
+}
+
+fn cannot_open(path: &Path, e: &std::io::Error) -> Refusal {
+    let mut refusal = Refusal::new(format!("cannot open {}: {}", path.display(), reason(e))).with_exit(Exit::USAGE);
+    if e.raw_os_error() == Some(libc::EBUSY)
+        && let Some(dev) = crate::host::devmap::block_dev(path)
+    {
+        for holder in Host::default().holders(dev) {
+            refusal = refusal.hint(format!("{} is {holder}", path.display()));
+        }
+    }
+    refusal
+}
+
+/// DDF and IMSM sets are in use: their metadata would stay and be found again.
+fn refuse_foreign(path: &Path, device: &RealDevice) -> Result<(), Refusal> {
+    for found in foreign::raid_metadata(device) {
+        if matches!(found, Found::Ddf(_) | Found::Imsm(_)) {
+            let shown = path.display();
+            return Err(Refusal::new(format!("{shown} is in use: it holds {}.", found.name()))
+                .hint(format!("If that set is not needed any more: mdadm --zero-superblock --force {shown}")));
+        }
+    }
+    Ok(())
+}
+
+fn local_time(seconds: i64) -> String {
+    crate::kernel::clock::local(seconds).map(|t| crate::time::asctime(&t)).unwrap_or_default()
+}
+
+/// Prints what is on the device, in the reference's words. Whether there is anything.
+fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> bool {
+    let shown = path.display();
+    let mut warned = false;
+    let mut say = |to_stdout: bool, text: String| {
+        warned = true;
+        if loud {
+            if to_stdout {
+                out(&text);
+            } else {
+                err(&text);
+            }
+        }
+    };
+    if let Some(fs) = foreign::file_system(device) {
+        if fs.is_ext() {
+            say(true, format!("mdadm: {shown} appears to contain an ext2fs file system\n"));
+            let mtime = fs.mtime.map(|t| local_time(t.into())).unwrap_or_default();
+            say(true, format!("mdadm: size={}K  mtime={mtime}\n", fs.size_kib.unwrap_or(0)));
+        } else {
+            // The reference does not know it and so does not ask.
+            if loud {
+                complain(format!("{shown} appears to contain {}", fs.name()));
+            }
+        }
+    }
+    if let Ok(Some((_, sb))) = crate::superblock::v1::read_any(device) {
+        let level = Level::from_raw(sb.level_raw()).map_or("-unknown-", Level::name);
+        let ctime = local_time(i64::try_from(sb.ctime()).unwrap_or(0));
+        say(false, format!("mdadm: {shown} appears to be part of a raid array:\n"));
+        say(false, format!("       level={level} devices={} ctime={ctime}\n", sb.raid_disks()));
+    } else if let Some(sb) = foreign::v090(device) {
+        let level = Level::from_raw(sb.level_raw).map_or("-unknown-", Level::name);
+        let ctime = local_time(sb.ctime.into());
+        say(false, format!("mdadm: {shown} appears to be part of a raid array:\n"));
+        say(false, format!("       level={level} devices={} ctime={ctime}\n", sb.raid_disks));
+    } else if let Some(table) = foreign::gpt(device).or_else(|| foreign::mbr(device)) {
+        say(false, format!("mdadm: partition table exists on {shown}\n"));
+        let _ = table;
+    }
+    warned
+}
+
+fn facts(
+    req: &CreateRequest,
+    design: &Design,
+    slot: usize,
+    path: &Path,
+    device: &RealDevice,
+    write_mostly: bool,
+    failfast: bool,
+) -> Result<MemberFacts, Refusal> {
+    let size = device.size().sectors();
+    let device_uuid = match (req.common.offline, req.uuid) {
+        (true, Some(set)) => derived_uuid(set, slot),
+        _ => Uuid(*uuid::Uuid::new_v4().as_bytes()),
+    };
+    let host = Host::default();
+    let zeroes_by_unmap = host
+        .sysfs
+        .disk_name(device.dev())
+        .and_then(|name| {
+            std::fs::read_to_string(host.sysfs.root().join(format!("block/{name}/queue/write_zeroes_unmap_max_bytes")))
+                .ok()
+        })
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .is_some_and(|n| n > 0);
+    Ok(MemberFacts {
+        path: path.to_owned(),
+        dev: device.dev(),
+        size,
+        block: device.logical_block_size(),
+        write_mostly,
+        failfast,
+        data_offset: None,
+        device_uuid,
+        stale_supers: stale_supers(design, device, size),
+        zeroes_by_unmap,
+    })
+}
+
+/// The older md superblocks that would be found beside the new one.
+fn stale_supers(design: &Design, device: &RealDevice, size: Sectors) -> Vec<(u64, u32)> {
+    let mut stale = Vec::new();
+    for minor in Minor::ALL.into_iter().filter(|m| *m != design.minor) {
+        if !matches!(read(device, minor), Ok(None))
+            && let Some(at) = super_offset(minor, size)
+        {
+            stale.push((at.0 * 512, 4096));
+        }
+    }
+    if let Some(at) = foreign::v090_offset(device.size().0).filter(|_| foreign::v090(device).is_some()) {
+        stale.push((at, 4096));
+    }
+    stale
+}
+
+/// With `--offline` and `--uuid` the same command gives the same bytes: the array's uuid, mixed with the place.
+fn derived_uuid(set: Uuid, slot: usize) -> Uuid {
+    let mut bytes = set.0;
+    for (b, s) in bytes.iter_mut().rev().zip((slot as u64 + 1).to_le_bytes()) {
+        *b ^= s;
+    }
+    // A fixed mark, so that no device has the uuid of an array that was numbered likewise.
+    for (b, m) in bytes.iter_mut().zip(*b"md-device") {
+        *b ^= m;
+    }
+    Uuid(bytes)
+}
