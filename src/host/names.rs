@@ -52,6 +52,9 @@ pub fn parse(typed: &str) -> Result<TypedName, Refusal> {
 
 /// `/dev/md5`, `/dev/md_d5`, or something that is no array's.
 fn parse_node(typed: &str, rest: &str) -> Result<TypedName, Refusal> {
+    if rest == "md" {
+        return Err(Refusal::new("device /dev/md exists but is not an md array."));
+    }
     let digits = rest.strip_prefix("md_d").or_else(|| rest.strip_prefix("md"));
     let name = rest.strip_prefix("md_").or(digits);
     if let (Some(digits), Some(name)) = (digits, name)
