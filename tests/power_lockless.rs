@@ -41,7 +41,7 @@ fn soak_raid6_keeps_acknowledged_writes_over_power_cuts() {
 fn campaign(shape: &str, members: usize) {
     let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
     for seed in number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS") {
-        println!("seed {seed}: {shape}: {}", one_seed(shape, members, seed));
+        println!("\nseed {seed}: {shape}: {}", one_seed(shape, members, seed));
     }
 }
 
@@ -51,8 +51,12 @@ fn one_seed(shape: &str, members: usize, seed: u64) -> String {
     let disks: Vec<PathBuf> = (0..members).map(|n| garbage_disk(dir.path(), n, mix(seed, 1000 + n as u64))).collect();
     let nodes: Vec<String> = ('a'..).take(members).map(|letter| format!("/dev/ubd{letter}")).collect();
     let acknowledged = (20 + mix(seed, 1) % 100, SECOND_LIFE + mix(seed, 2) % 60);
+    let metadata = ["1.0", "1.2", "1.1"][seed as usize % 3];
     let env = [
-        ("GUEST_CREATE", format!("--create /dev/md0 --run {shape} --bitmap=lockless {}", nodes.join(" "))),
+        (
+            "GUEST_CREATE",
+            format!("--create /dev/md0 --run --metadata={metadata} {shape} --bitmap=lockless {}", nodes.join(" ")),
+        ),
         ("GUEST_ASSEMBLE", format!("--assemble /dev/md0 {}", nodes.join(" "))),
         ("GUEST_SEED", seed.to_string()),
         ("GUEST_ACKNOWLEDGED", format!("{} {}", acknowledged.0, acknowledged.1)),

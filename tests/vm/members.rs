@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 const SECTOR: u64 = 512;
-/// Where a v1.2 superblock begins.
-const SUPER: u64 = 4096;
+/// Of a v1.x superblock.
+const MAGIC: u32 = 0xa92b_4efc;
 
-/// What the check needs to know of an array with v1.2 metadata and a lockless bitmap.
+/// What the check needs to know of an array with v1.x metadata and a lockless bitmap.
 pub struct Members {
     /// In the order of their roles.
     files: Vec<File>,
@@ -32,17 +32,18 @@ impl Members {
         assert!(files.iter().enumerate().all(|(n, (role, _))| n == usize::from(*role)), "roles are not 0 to n");
         let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
         let first = &files[0];
-        let bitmap = SUPER + u64::from(u32_at(first, SUPER + 96)) * SECTOR;
+        let sb = superblock(first);
+        let bitmap = sb.wrapping_add_signed(i64::from(u32_at(first, sb + 96) as i32) * SECTOR as i64);
         assert_eq!((u32_at(first, bitmap), u32_at(first, bitmap + 4)), (0x6d74_6962, 6), "no lockless bitmap");
         let bitmap_chunk_bytes = u64::from(u32_at(first, bitmap + 52)) * SECTOR;
         let chunks = u64_at(first, bitmap + 40).div_ceil(bitmap_chunk_bytes / SECTOR);
         let mut states = vec![0; chunks as usize];
         first.read_exact_at(&mut states, bitmap + 1024).unwrap();
         Members {
-            level: u32_at(first, SUPER + 72) as i32,
-            chunk_bytes: u64::from(u32_at(first, SUPER + 88)) * SECTOR,
-            component_bytes: u64_at(first, SUPER + 80) * SECTOR,
-            data_bytes: u64_at(first, SUPER + 128) * SECTOR,
+            level: u32_at(first, sb + 72) as i32,
+            chunk_bytes: u64::from(u32_at(first, sb + 88)) * SECTOR,
+            component_bytes: u64_at(first, sb + 80) * SECTOR,
+            data_bytes: u64_at(first, sb + 128) * SECTOR,
             bitmap_chunk_bytes,
             states,
             files,
@@ -140,9 +141,16 @@ fn xor(blocks: &[Vec<u8>]) -> Vec<u8> {
     sum
 }
 
+/// Where the superblock is: 4 KiB from the start (1.2), at the start (1.1), or 8 KiB from the end and rounded down (1.0).
+fn superblock(file: &File) -> u64 {
+    let end = (file.metadata().unwrap().len() / SECTOR - 16) & !7;
+    *[4096, 0, end * SECTOR].iter().find(|&&at| u32_at(file, at) == MAGIC).expect("no superblock")
+}
+
 fn role(file: &File) -> u16 {
-    let number = u64::from(u32_at(file, SUPER + 160));
-    (u32_at(file, SUPER + 256 + 2 * number) & 0xffff) as u16
+    let sb = superblock(file);
+    let number = u64::from(u32_at(file, sb + 160));
+    (u32_at(file, sb + 256 + 2 * number) & 0xffff) as u16
 }
 
 fn u32_at(file: &File, at: u64) -> u32 {
