@@ -521,3 +521,30 @@ fn the_plans_of_assemble_and_stop_are_what_strace_sees_them_do() {
         assert_eq!(traced("--stop /dev/md0"), plan);
     }
 }
+
+#[test]
+fn members_are_found_by_uuid_or_name_and_never_become_a_second_array() {
+    let disks = made(3, "-l5 -n3 --uuid=11111111:22222222:33333333:44444444");
+    let _junk = vm::disk(40 * MIB);
+    for line in [
+        "/dev/md0 --uuid=11111111:22222222:33333333:44444444",
+        "/dev/md0 --name=tank",
+        "/dev/md0 --name=other",
+        "/dev/md0 --super-minor=0",
+        "tank --name=tank",
+    ] {
+        word_for_word(&format!("--assemble {line}"));
+    }
+    word_for_word(&format!("--assemble -v /dev/md0 {} {} {}", disks[2], disks[1], disks[0]));
+    // A copy of a member while the array runs without it.
+    vm::mdadm(&format!("--assemble -q --run /dev/md/tank {} {}", disks[1], disks[2])).ok();
+    for line in
+        ["--assemble /dev/md5 /dev/loop0 --run", "--assemble /dev/md/tank /dev/loop0", "-A /dev/md1 --name=tank"]
+    {
+        let (ours, theirs) = (vm::mdadm(line), vm::reference(line));
+        assert_eq!(ours, theirs, "{line}");
+        assert!(ours.stderr.contains("Found some drive for an array that is already active: /dev/md/tank"));
+    }
+    std::fs::remove_file("/run/mdadm/map").unwrap();
+    assert_eq!(vm::mdadm("--assemble /dev/md5 /dev/loop0 --run").status, 1);
+}

@@ -1,6 +1,6 @@
 //! `--assemble`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
@@ -44,24 +44,31 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
     if req.no_degraded {
         return Err(Refusal::new("--no-degraded not meaningful without a --scan assembly."));
     }
-    if req.members.is_empty() {
-        let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
+    let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
+    if req.members.is_empty() && (!named || matches!(req.update.as_deref(), Some("uuid" | "name"))) {
         let line = format!("{} not identified in config file.", typed.path.display());
-        return Err(if named { no_scan() } else { Refusal::new(line).hint("name its members") });
+        return Err(Refusal::new(line).hint("name its members, or --uuid= or --name="));
     }
     let host = Host::default();
     let (lock, node) = super::node::choose(&req.common, &host, typed.number, &typed.path)?;
     let wishes = wishes(req, &host, &node)?;
-    let candidates: Vec<Candidate> = req.members.iter().map(|path| candidate(path, wishes.minor)).collect();
+    let listed = if wishes.searched { all_devices(&host) } else { req.members.clone() };
+    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(path, wishes.minor)).collect();
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
     let decision = decide(&wishes, &candidates, &node).map_err(|(lines, refusal)| {
         say(&lines);
-        name_holders(req, &host, &candidates);
+        if !wishes.searched {
+            name_holders(req, &host, &candidates);
+        }
         refusal
     })?;
     say(&decision.lines);
+    if let Some(path) = already_active(&host, decision.uuid) {
+        let line = format!("Found some drive for an array that is already active: {}", path.display());
+        return Err(Refusal::new(line).hint("giving up."));
+    }
     if !decision.start.go {
         return Err(Refusal::new(format!("{} {}", wishes.shown, decision.start.said)));
     }
@@ -75,8 +82,34 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
 
 fn no_scan() -> Refusal {
     Refusal::new(
-        "this version of mdadm-rs does not look for members by itself: name the array and its members; nothing was changed",
+        "--assemble --scan is not in this version of mdadm-rs yet: name the array, and its members, --uuid= or --name=; nothing was changed",
     )
+}
+
+/// All block devices, the last of /proc/partitions first, as the reference looks through them.
+fn all_devices(host: &Host) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(host.proc.join("partitions")).unwrap_or_default();
+    let names = text.lines().skip(2).filter_map(|line| line.split_ascii_whitespace().nth(3));
+    let mut paths: Vec<PathBuf> = names.map(|name| host.dev.join(name)).filter(|p| p.exists()).collect();
+    paths.reverse();
+    paths
+}
+
+/// The running array with this uuid: its other members must not become a second one.
+fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
+    let map = host.map().load().unwrap_or_default();
+    let running = |devname: &String| host.sysfs.array(devname).members().first().map(|m| m.name().to_owned());
+    host.sysfs.arrays().into_iter().find_map(|devname| {
+        let member = running(&devname)?;
+        let entry = map.iter().find(|e| e.devname == devname);
+        let of_member = || {
+            let device = RealDevice::open(&host.dev.join(member), Access::Read).ok()?;
+            read_any(&device).ok()?.map(|(_, sb)| sb.set_uuid())
+        };
+        // The map file may be gone, or of an older array with that number.
+        let known = of_member().or(entry.map(|e| e.uuid))?;
+        (known == uuid).then(|| entry.and_then(|e| e.path.clone()).unwrap_or_else(|| host.dev.join(&devname)))
+    })
 }
 
 /// Says who holds the members that are busy.
@@ -108,6 +141,7 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
     };
     Ok(Wishes {
         shown: node.path.display().to_string(),
+        searched: req.members.is_empty(),
         uuid: req.uuid,
         name: req.name.clone(),
         update: update(req, homehost.as_deref(), &node.devname)?,

@@ -22,19 +22,25 @@ pub struct Identified<'a> {
 pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Identified<'a>, (Vec<Line>, Refusal)> {
     let mut found = Identified::default();
     found.lines.push(Line::wordy(format!("looking for devices for {}", wishes.shown)));
+    let said = |text: String| if wishes.searched { Line::wordy(text) } else { Line::normal(text) };
     let mut like: Option<(Minor, &SuperV1)> = None;
     for (index, candidate) in candidates.iter().enumerate() {
         let shown = candidate.path.display();
         let member = match usable(wishes, candidate, like.map(|l| l.0)) {
             Ok(member) => member,
+            Err(refusal) if wishes.searched => {
+                let lines = refusal.lines.into_iter().filter(|l| !l.ends_with(" - assembly aborted"));
+                found.lines.extend(lines.map(Line::wordy));
+                continue;
+            }
             Err(refusal) => return Err((found.lines, refusal)),
         };
         if let Some(line) = wrong(wishes, &member.sb) {
-            found.lines.push(Line::normal(format!("{shown} has wrong {line}.")));
+            found.lines.push(said(format!("{shown} has wrong {line}.")));
             continue;
         }
         if member.busy {
-            found.lines.push(Line::normal(format!("{shown} is busy - skipping")));
+            found.lines.push(said(format!("{shown} is busy - skipping")));
             continue;
         }
         if like.is_some_and(|(minor, sb)| minor != member.minor || !same_array(sb, &member.sb)) {

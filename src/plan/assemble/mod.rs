@@ -38,6 +38,8 @@ pub enum Update {
 pub struct Wishes {
     /// The array as shown to the user.
     pub shown: String,
+    /// The devices are all there are, none was named: those that are no members are passed over.
+    pub searched: bool,
     /// Only members of the array with this uuid.
     pub uuid: Option<Uuid>,
     /// Only members of the array with this name.

@@ -31,7 +31,7 @@ pub enum Verdict {
 pub struct Ranking {
     /// By place in the list of members.
     pub verdicts: Vec<Verdict>,
-    /// The place of the member whose superblock tells of the array: the freshest, the first of several.
+    /// The place of the member whose superblock the kernel is to believe: of the freshest the one in the lowest slot.
     pub chosen: usize,
     /// What was said.
     pub lines: Vec<Line>,
@@ -67,19 +67,25 @@ pub fn rank(members: &[Matched<'_>]) -> Ranking {
     let with_slot = (0..members.len())
         .filter(original)
         .filter(|i| members.get(*i).is_some_and(|m| slot_of(&m.member.sb).is_some()));
-    // The first of the freshest: `max_by_key` gives the last of equals.
-    let chosen = with_slot.rev().max_by_key(|i| events(*i)).or_else(|| (0..members.len()).find(original)).unwrap_or(0);
-    let mut ranking = Ranking { verdicts: Vec::new(), chosen, lines: Vec::new() };
+    // The first of the freshest: `max_by_key` gives the last of equals. Of two halves written apart it tells the one to go
+    // on with, so the order of the list matters, as in the reference.
+    let first = with_slot.rev().max_by_key(|i| events(*i)).or_else(|| (0..members.len()).find(original)).unwrap_or(0);
+    let mut ranking = Ranking { verdicts: Vec::new(), chosen: first, lines: Vec::new() };
     for (i, m) in members.iter().enumerate() {
         let verdict = match copies.get(i).copied().flatten() {
             Some(of) => Verdict::Copy(of),
-            None => judge(members, chosen, i),
+            None => judge(members, first, i),
         };
         ranking.verdicts.push(verdict);
-        if let Some(line) = remark(members, chosen, m, verdict) {
+        if let Some(line) = remark(members, first, m, verdict) {
             ranking.lines.push(line);
         }
     }
+    let fresh = ranking.verdicts.iter().enumerate().filter_map(|(i, v)| match v {
+        Verdict::Active(slot) if events(i) == events(first) => Some((*slot, i)),
+        _ => None,
+    });
+    ranking.chosen = fresh.min().map_or(first, |(_, i)| i);
     ranking
 }
 
@@ -102,8 +108,8 @@ fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
     copies
 }
 
-fn judge(members: &[Matched<'_>], chosen: usize, i: usize) -> Verdict {
-    let (Some(m), Some(best)) = (members.get(i), members.get(chosen)) else { return Verdict::Useless };
+fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {
+    let (Some(m), Some(best)) = (members.get(i), members.get(first)) else { return Verdict::Useless };
     let (sb, best) = (&m.member.sb, &best.member.sb);
     let slot = match (sb.role(), slot_of(sb)) {
         (_, Some(slot)) => slot,
@@ -111,7 +117,7 @@ fn judge(members: &[Matched<'_>], chosen: usize, i: usize) -> Verdict {
         (Role::Journal, _) if best.events().saturating_sub(sb.events()) <= 1 => return Verdict::Journal,
         _ => return Verdict::Useless,
     };
-    if i == chosen {
+    if i == first {
         return Verdict::Active(slot);
     }
     let behind = best.events().saturating_sub(sb.events());

@@ -13,6 +13,7 @@ use crate::plan::create::{Node, metadata_word};
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::v1::{SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
+use crate::uuid::Uuid;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Decision {
     pub plan: Plan,
     /// The superblock that tells of the array, as edited.
     pub sb: SuperV1,
+    /// The array's uuid as found.
+    pub uuid: Uuid,
     /// The bitmap is lockless.
     pub lockless: bool,
     /// Slots that will be empty.
@@ -69,7 +72,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
     let plan = if start.go { plan(wishes, &members, &ranking, &edits, node, lockless) } else { Plan::default() };
-    Ok(Decision { lines, start, plan, sb, lockless, missing })
+    Ok(Decision { lines, start, plan, sb, uuid: best.member.sb.set_uuid(), lockless, missing })
 }
 
 fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {

@@ -111,6 +111,28 @@ fn a_replaced_member_of_the_same_slot_loses_to_the_one_that_replaced_it() {
 }
 
 #[test]
+fn the_kernel_is_to_believe_the_lowest_slot_whatever_the_order_of_the_list() {
+    let devices: Vec<Candidate> =
+        [2, 0, 1].map(|n: u16| device(n.into(), sb(Level::Raid5, 3, slot(n), n.into(), 9, 0b111))).into();
+    let d = decide(&wishes(), &devices, &node()).unwrap();
+    let added = d.plan.steps.iter().filter_map(|s| match s {
+        Step::AddDisk { spec, .. } => Some(spec.raid_disk),
+        _ => None,
+    });
+    assert_eq!(added.collect::<Vec<_>>(), [1, 2, 0]);
+}
+
+#[test]
+fn devices_that_were_searched_and_not_named_are_passed_over() {
+    let junk = Candidate { content: Content::Nothing([0; 3]), ..device(5, SuperV1::empty()) };
+    let broken = Candidate { content: Content::Broken("x".into()), ..device(6, SuperV1::empty()) };
+    let devices = [junk, device(0, sb(Level::Raid1, 1, slot(0), 0, 1, 1)), broken];
+    let searched = Wishes { searched: true, ..wishes() };
+    assert_eq!(outcome(&searched, &devices), "has been started with 1 drive.");
+    assert!(outcome(&wishes(), &devices).contains("has no superblock - assembly aborted"));
+}
+
+#[test]
 fn a_name_may_stand_with_this_machine_in_front_of_it() {
     let devices = [device(0, sb(Level::Raid1, 1, slot(0), 0, 1, 1))];
     let named = |name: &str, host: Option<&str>| Wishes {
