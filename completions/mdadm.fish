@@ -10,7 +10,7 @@ complete -c mdadm -s p -l layout -l parity -d 'layout within the level: raid5/6 
 complete -c mdadm -s n -l raid-devices -l raid-disks -d 'number of active members' -r
 complete -c mdadm -s x -l spare-devices -l spare-disks -d 'number of spare members' -r
 complete -c mdadm -s z -l size -d 'space to use of each member, in KiB or with K, M, G, T; or max' -r
-complete -c mdadm -s a -l auto -d 'obsolete; changes nothing' -r
+complete -c mdadm -l auto -d 'obsolete; changes nothing' -r
 complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r -f -a "1.0\t''
 1.1\t''
 1.2\t''"
@@ -51,8 +51,11 @@ complete -c mdadm -s q -l quiet -d 'say only what is really important'
 complete -c mdadm -l assume-clean -d 'take the members as in sync; no resync'
 complete -c mdadm -l write-mostly -d 'members that follow are read only when no other can be'
 complete -c mdadm -l failfast -d 'I/O to members that follow fails quickly'
+complete -c mdadm -l nofailfast -d 'members that follow are added without --failfast'
 complete -c mdadm -s s -l scan -d 'find the devices or arrays'
 complete -c mdadm -l force -d 'go on where that is dangerous'
+complete -c mdadm -l add -d 'add devices that follow: as members of old where that is safe, else as spares'
+complete -c mdadm -l add-spare -d 'add devices that follow as spares, whatever they were'
 complete -c mdadm -s r -l remove -d 'take members that follow out of the array: failed ones and spares'
 complete -c mdadm -l fail -l set-faulty -d 'mark members that follow as faulty'
 complete -c mdadm -s R -l run -d 'start a partly assembled array'
@@ -68,3 +71,4 @@ complete -c mdadm -s t -l test -d 'with --detail: exit status tells the state of
 complete -c mdadm -l json -d 'print JSON'
 complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'
 complete -c mdadm -l offline -d 'members may be plain files; only metadata is written, no kernel is asked'
+complete -c mdadm -l allow-sector-size-change -d 'add devices with larger sectors than the array has'

@@ -157,3 +157,119 @@ fn the_plan_follows_from_step_to_step_and_touches_nothing() {
     assert_eq!(json[0]["steps"][1]["ioctl"], "HOT_REMOVE_DISK");
     assert_eq!((mdstat(), attr("md0", "degraded")), before);
 }
+
+/// An array loses a member, gets a new one by ours, is rebuilt, loses another member, and still has its data; the reference
+/// starts it from what is left.
+fn replaces_a_member(level: &str, count: usize, bitmap: &str, metadata: &str) {
+    let disks = vm::disks(count + 1, 64 * MIB);
+    let words = format!("-l{level} -n{count} -e {metadata} --bitmap={bitmap}");
+    mdadm(&format!("--create /dev/md0 -q --run --assume-clean {words} {}", disks[..count].join(" "))).ok();
+    vm::write_pattern("/dev/md0", 0, 24 * MIB, 3);
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+    vm::write_pattern("/dev/md0", 8 * MIB, 8 * MIB, 3);
+    let added = mdadm(&format!("/dev/md0 --add {}", disks[count])).ok();
+    assert_eq!(added.stderr, format!("mdadm: added {}\n", disks[count]));
+    vm::wait_until(std::time::Duration::from_secs(60), "the new member is in sync", || attr("md0", "degraded") == "0");
+    vm::wait_sync("md0");
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 24 * MIB, 3), [0; 0], "{words}");
+    mdadm("--stop /dev/md0").ok();
+    let mut left = disks[2..].to_vec();
+    left.reverse();
+    let start = format!("--assemble --run /dev/md0 {}", left.join(" "));
+    vm::reference(&start).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 24 * MIB, 3), [0; 0], "{words}, assembled");
+    vm::reference("--stop /dev/md0").ok();
+}
+
+#[test]
+fn a_new_member_of_a_raid1_is_rebuilt() {
+    replaces_a_member("1", 3, "none", "1.2");
+    replaces_a_member("1", 2, "internal", "1.0");
+    replaces_a_member("1", 2, "lockless", "1.2");
+}
+
+#[test]
+fn a_new_member_of_a_raid5_is_rebuilt() {
+    replaces_a_member("5", 3, "none", "1.0");
+    replaces_a_member("5", 3, "internal", "1.2");
+    replaces_a_member("5", 3, "lockless", "1.1");
+}
+
+#[test]
+fn a_new_member_of_a_raid6_is_rebuilt() {
+    replaces_a_member("6", 4, "none", "1.1");
+    replaces_a_member("6", 4, "internal", "1.1");
+    replaces_a_member("6", 5, "lockless", "1.2");
+}
+
+#[test]
+fn a_new_member_of_a_raid10_is_rebuilt() {
+    replaces_a_member("10", 4, "none", "1.2");
+    replaces_a_member("10", 3, "internal", "1.2");
+    replaces_a_member("10", 4, "lockless", "1.0");
+}
+
+#[test]
+fn what_is_written_on_a_new_member_is_what_the_reference_writes() {
+    let disks = vm::disks(3, 64 * MIB);
+    for (metadata, bitmap) in
+        [("1.0", "none"), ("1.1", "internal"), ("1.2", "none"), ("1.2", "internal"), ("1.0", "internal")]
+    {
+        let examined = |by: Mdadm| {
+            create(&format!("-l5 -n2 -e {metadata} --bitmap={bitmap}"), &disks[..2]);
+            sh(&format!("dd if=/dev/zero of={} bs=1M count=64 conv=notrunc status=none", disks[2]));
+            by(&format!("/dev/md0 --add-spare {}", disks[2])).ok();
+            let text = vm::reference(&format!("--examine {}", disks[2])).ok().stdout;
+            vm::reference("--stop /dev/md0").ok();
+            let own = ["UUID", "Time", "Checksum"];
+            text.lines().filter(|l| !own.iter().any(|w| l.contains(w))).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(examined(mdadm), examined(vm::reference), "{metadata} {bitmap}");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_a_member_is_refused_before_anything_is_written() {
+    let disks = vm::disks(3, 40 * MIB);
+    let small = vm::disk(20 * MIB);
+    let large_sectors = vm::disk_with_blocks(64 * MIB, 4096);
+    create("-l1 -n2 -b none", &disks[..2]);
+    for device in [&small, &disks[0], "/dev/nope", "/etc/passwd", "/tmp"] {
+        let line = format!("/dev/md0 --add {device}");
+        let (want, got) = (vm::reference(&line), mdadm(&line));
+        assert_eq!((got.status, &got.stdout), (want.status, &want.stdout), "{line}");
+        let first = want.stderr.lines().next().unwrap();
+        assert!(got.stderr.starts_with(first), "{}{}", got.stderr, want.stderr);
+    }
+    let line = format!("--manage /dev/md0 --add {large_sectors}");
+    let refused = mdadm(&line);
+    assert!(refused.status == 1 && refused.stderr.contains("sectors of 4096 bytes"), "{}", refused.stderr);
+    assert_eq!(sh(&format!("cmp -n 65536 {large_sectors} /dev/zero && echo same")), "same\n");
+    assert!(mdadm(&format!("{line} --plan")).status == 1);
+    let planned = mdadm(&format!("/dev/md0 --plan --add {}", disks[2])).ok();
+    assert!(planned.stdout.contains("ADD_NEW_DISK"), "{}", planned.stdout);
+    assert_eq!(sh(&format!("cmp -n 65536 {} /dev/zero && echo same", disks[2])), "same\n");
+    mdadm(&format!("--manage /dev/md0 --allow-sector-size-change --add {large_sectors}")).ok();
+    assert!(attr("md0", &format!("dev-{}/state", large_sectors.trim_start_matches("/dev/"))).contains("spare"));
+    vm::set_attr("md0", "array_state", "readonly");
+    let line = format!("/dev/md0 --add {}", disks[2]);
+    let (want, got) = (vm::reference(&line), mdadm(&line));
+    assert_eq!((got.status, got.stderr.lines().next()), (want.status, want.stderr.lines().next()));
+}
+
+#[test]
+fn write_mostly_and_failfast_are_told_to_the_kernel_and_written() {
+    let disks = vm::disks(4, 40 * MIB);
+    create("-l1 -n2 -b none", &disks[..2]);
+    let out = mdadm(&format!(
+        "--manage /dev/md0 --write-mostly --failfast --add {} --readwrite --nofailfast {}",
+        disks[2], disks[3]
+    ))
+    .ok();
+    assert_eq!(out.stderr, format!("mdadm: added {}\nmdadm: added {}\n", disks[2], disks[3]));
+    let state = |n: usize| attr("md0", &format!("dev-{}/state", disks[n].trim_start_matches("/dev/")));
+    assert!(state(2).contains("write_mostly") && state(2).contains("failfast"), "{}", state(2));
+    assert!(!state(3).contains("write_mostly") && !state(3).contains("failfast"), "{}", state(3));
+    assert_eq!(attr("md0", "sync_action"), "idle");
+}

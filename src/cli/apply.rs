@@ -173,6 +173,7 @@ impl Line {
             Id::AssumeClean => self.assume_clean = true,
             Id::WriteZeroes => self.write_zeroes = true,
             Id::WriteMostly => self.write_mostly = Some(true),
+            Id::AllowSectorSizeChange => self.any_sector_size = true,
             Id::Failfast => self.failfast = Some(true),
             Id::NoFailfast => self.failfast = Some(false),
             Id::Bitmap => self.bitmap(&word)?,

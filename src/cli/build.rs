@@ -200,8 +200,15 @@ fn manage(line: Line) -> Request {
     let after = line.run_stop.and_then(|id| misc_action(Some(id)));
     if !items.is_empty() || (line.read_mode.is_none() && after.is_none()) {
         let readonly = line.read_mode == Some(Id::Readonly);
-        let (common, update) = (line.common, line.update);
-        return Request::Manage(Box::new(ManageRequest { common, array, items, update, readonly, after }));
+        return Request::Manage(Box::new(ManageRequest {
+            array,
+            items,
+            readonly,
+            after,
+            any_sector_size: line.any_sector_size,
+            update: line.update,
+            common: line.common,
+        }));
     }
     let read_mode = line.read_mode.and_then(|id| misc_action(Some(id)));
     let items = [read_mode, after].into_iter().flatten().map(|a| (a, array.clone())).collect();

@@ -54,13 +54,7 @@ pub fn exists(opt: &Opt, mode: Mode) -> bool {
 }
 
 /// Known to the reading, and to the mode once it can do more.
-const ABSENT: [(Mode, Id); 5] = [
-    (Mode::Manage, Id::WriteMostly),
-    (Mode::Manage, Id::Failfast),
-    (Mode::Manage, Id::Update),
-    (Mode::Misc, Id::Name),
-    (Mode::Misc, Id::Update),
-];
+const ABSENT: [(Mode, Id); 3] = [(Mode::Manage, Id::Update), (Mode::Misc, Id::Name), (Mode::Misc, Id::Update)];
 
 /// All options at once, in the order of the table: what a shell can complete behind `mdadm`.
 #[must_use]

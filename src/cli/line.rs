@@ -63,6 +63,7 @@ pub struct Line {
     pub home_cluster: Option<String>,
     pub write_mostly: Option<bool>,
     pub failfast: Option<bool>,
+    pub any_sector_size: bool,
     pub super_minor: Option<SuperMinor>,
     pub update: Option<String>,
     pub no_degraded: bool,

@@ -363,6 +363,8 @@ pub struct ManageRequest {
     pub items: Vec<ManageItem>,
     /// `--update` with `--re-add`.
     pub update: Option<String>,
+    /// `--allow-sector-size-change` (ours)
+    pub any_sector_size: bool,
     /// `--readonly`: before the items.
     pub readonly: bool,
     /// `--run` or `--stop`: after the items.

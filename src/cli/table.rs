@@ -20,7 +20,7 @@ pub enum Id {
     Config, Scan, Force, Update, Add, AddSpare, AddJournal, Remove, Fail, Replace, With, Run, Stop, Readonly, Readwrite,
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
-    RebuildMap, Path, Json, Plan, Offline,
+    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange,
 }
 
 /// Whether an option takes a value.
@@ -150,7 +150,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::WriteBehind, "write-behind", Optional, BCG, Nothing).later(),
     opt(Id::WriteMostly, "write-mostly", Flag, BC.or(M), Nothing).short('W', BC.or(M)),
     opt(Id::Failfast, "failfast", Flag, CM, Nothing),
-    opt(Id::NoFailfast, "nofailfast", Flag, M, Nothing).later(),
+    opt(Id::NoFailfast, "nofailfast", Flag, M, Nothing),
     opt(Id::ReAdd, "re-add", Flag, M, First(Mode::Manage)).later(),
     opt(Id::HomeHost, "homehost", Value, ALL, Neutral),
     opt(Id::DataOffset, "data-offset", Value, CG, Nothing),
@@ -166,8 +166,8 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Scan, "scan", Flag, A.or(F).or(I).or(X), Nothing).short('s', A.or(F).or(I).or(X)),
     opt(Id::Force, "force", Flag, ABC.or(G).or(MX), Nothing).short('f', ABC.or(G).or(X)),
     opt(Id::Update, "update", Value, A.or(MX), Nothing).short('U', A.or(MX)),
-    opt(Id::Add, "add", Flag, G.or(M), First(Mode::Manage)).short('a', G.or(M)).later(),
-    opt(Id::AddSpare, "add-spare", Flag, M, First(Mode::Manage)).later(),
+    opt(Id::Add, "add", Flag, G.or(M), First(Mode::Manage)).short('a', G.or(M)),
+    opt(Id::AddSpare, "add-spare", Flag, M, First(Mode::Manage)),
     opt(Id::AddJournal, "add-journal", Flag, M, First(Mode::Manage)).later(),
     opt(Id::Remove, "remove", Flag, M.or(I), First(Mode::Manage)).short('r', M),
     opt(Id::Fail, "fail", Flag, M.or(I), First(Mode::Manage)).short('f', M.or(I)),
@@ -210,6 +210,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Json, "json", Flag, AC.or(MX), Neutral).ours(),
     opt(Id::Plan, "plan", Flag, AC.or(MX), Neutral).ours(),
     opt(Id::Offline, "offline", Flag, C, Neutral).ours(),
+    opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
 ];
 
 /// Letters that take a value wherever they are known at all.

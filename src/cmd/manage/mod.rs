@@ -1,5 +1,6 @@
 //! Manage mode on members: `--add`, `--fail`, `--remove` and their like, in the order typed, each applying to what follows.
 
+mod add;
 mod gather;
 
 use std::path::Path;
@@ -8,12 +9,15 @@ use std::time::Duration;
 use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
 use crate::cli::request::{ManageItem, ManageOp, ManageRequest, MiscRequest};
+use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::devmap::dev_of;
 use crate::host::node::{OpenArray, OpenError};
 use crate::plan::manage::{self, ArrayFacts, Target};
 use crate::plan::step::{Plan, Step};
+use crate::sysfs::attr;
+use crate::sysfs::value::SyncAction;
 
 /// How often a failed member is tried to be removed while writes to it are under way, and the pause in between.
 const REMOVE_TRIES: u32 = 50;
@@ -30,7 +34,8 @@ pub fn run(req: &ManageRequest) -> Exit {
             return Exit::FAIL;
         }
     };
-    let mut manager = Manager { req, host: &host, array: Some(array), facts: None, shown: Plan::default(), changed: 0 };
+    let mut manager =
+        Manager { req, host: &host, array: Some(array), facts: None, shown: Plan::default(), changed: 0, frozen: None };
     let exit = match manager.all() {
         Ok(exit) => exit,
         Err(refusal) => {
@@ -75,6 +80,8 @@ struct Manager<'a> {
     /// With `--plan`: all steps.
     shown: Plan,
     changed: u32,
+    /// The array whose sync actions are held back.
+    frozen: Option<String>,
 }
 
 impl Manager<'_> {
@@ -83,11 +90,34 @@ impl Manager<'_> {
             let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
             self.execute(&Plan { steps: vec![Step::SetReadOnly { devname }] })?;
         }
-        for item in &self.req.items {
-            self.item(item)?;
-        }
+        self.freeze()?;
+        let done = self.req.items.iter().try_for_each(|item| self.item(item));
+        self.thaw();
+        done?;
         // mdadm(8), --test: 2 if no changes were made.
         Ok(if self.req.common.test && self.changed == 0 && !self.req.items.is_empty() { Exit::USAGE } else { Exit::OK })
+    }
+
+    /// Several members that come at once are rebuilt together, and a replacement is not given to another: nothing may
+    /// start in between, as in the reference.
+    fn freeze(&mut self) -> Result<(), Refusal> {
+        let coming = self.req.items.iter().filter(|i| !matches!(i.op, ManageOp::Fail | ManageOp::Remove)).count();
+        let Some(array) = self.array.as_ref().filter(|_| coming > 1) else { return Ok(()) };
+        if array.sysfs.get(attr::SYNC_ACTION) != Some(SyncAction::Idle) {
+            return Ok(());
+        }
+        let devname = array.name.devname.clone();
+        self.execute(&sync_action(devname.clone(), "frozen"))?;
+        self.frozen = Some(devname);
+        Ok(())
+    }
+
+    fn thaw(&mut self) {
+        if let Some(devname) = self.frozen.take()
+            && let Err(refusal) = self.execute(&sync_action(devname, "idle"))
+        {
+            refusal.lines.iter().for_each(complain);
+        }
     }
 
     /// The array as it is now; with `--plan`, as it would be.
@@ -110,6 +140,7 @@ impl Manager<'_> {
             match item.op {
                 ManageOp::Fail => self.fail(&target)?,
                 ManageOp::Remove => self.remove(&target)?,
+                ManageOp::Add | ManageOp::AddSpare => self.add(item, &target)?,
                 // Still marked as to come in the option table.
                 _ => return Err(Refusal::new("not in this version of mdadm-rs yet; nothing was changed")),
             }
@@ -167,20 +198,38 @@ impl Manager<'_> {
     }
 
     fn execute(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        self.execute_with(plan, None)
+    }
+
+    /// Executes steps, the writes among them on this open device.
+    fn execute_with(&mut self, plan: &Plan, device: Option<RealDevice>) -> Result<(), Refusal> {
         if self.req.common.plan {
             self.shown.steps.extend(plan.steps.iter().cloned());
             return Ok(());
         }
         let mut session = Session::new(self.host);
         session.array = self.array.take();
+        if let Some(device) = device {
+            session.give(device);
+        }
         let done = session.apply(plan);
         self.array = session.array.take();
         done.map_err(refused)
     }
 }
 
+fn sync_action(devname: String, word: &str) -> Plan {
+    Plan { steps: vec![Step::Sysfs { devname, attr: "sync_action".into(), value: word.into(), verify: None }] }
+}
+
 fn refused(e: ApplyError) -> Refusal {
     e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint)
+}
+
+/// Names who holds a device.
+fn holders(host: &Host, path: &Path, refusal: Refusal) -> Refusal {
+    let found = crate::host::devmap::block_dev(path).map(|dev| host.holders(dev)).unwrap_or_default();
+    found.iter().fold(refusal, |r, h| r.hint(format!("{} is {h}", path.display())))
 }
 
 /// A path that was typed: the device's number counts.

@@ -88,6 +88,11 @@ impl ArrayFacts {
         }
     }
 
+    /// The array as it will be with a new spare.
+    pub fn after_add(&mut self, dev: (u32, u32), kname: String, number: u32) {
+        self.members.push(Member { kname, dev: Some(dev), number: Some(number), ..Member::default() });
+    }
+
     /// The array as it will be when the member is removed.
     pub fn after_remove(&mut self, target: &Target) {
         if let Some(index) = self.find(target).map(|f| f.0) {

@@ -2,6 +2,7 @@
 //!
 //! Learnt from what the reference says and does for each word and each state of a member.
 
+pub mod add;
 pub mod facts;
 
 use crate::cli::request::ManageOp;

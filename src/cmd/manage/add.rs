@@ -1,0 +1,152 @@
+//! `--add` and `--add-spare`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Manager, holders};
+use crate::bitmap::header::BitmapSuper;
+use crate::bitmap::summary;
+use crate::cli::request::ManageItem;
+use crate::cmd::apply::reason;
+use crate::device::real::{Access, RealDevice};
+use crate::error::Refusal;
+use crate::host::devmap::{DevMap, block_dev};
+use crate::plan::manage::add::{self, NewMember, Running};
+use crate::plan::manage::{ArrayFacts, Target};
+use crate::superblock::v0;
+use crate::superblock::v1::{self, Minor, SuperV1};
+use crate::sysfs::attr;
+use crate::sysfs::value::{ArrayState, MetadataVersion};
+use crate::uuid::Uuid;
+
+impl Manager<'_> {
+    pub(super) fn add(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let running = self.running(&facts, &target.shown)?;
+        let device = self.open_new(&item.device)?;
+        self.add_as_new(item, target, &facts, &running, device)
+    }
+
+    /// Adds the device as a spare that knows nothing of the array's data.
+    pub(super) fn add_as_new(
+        &mut self,
+        item: &ManageItem,
+        target: &Target,
+        facts: &ArrayFacts,
+        running: &Running,
+        device: RealDevice,
+    ) -> Result<(), Refusal> {
+        let new = self.new_member(item, target, running.minor, &device);
+        let plan = add::plan(facts, running, &new)?;
+        let number = add::free_number(facts);
+        self.execute_with(&plan, Some(device)).map_err(|e| {
+            // The reference names the number.
+            let mut e = e;
+            let start = format!("ADD_NEW_DISK for {} failed", target.shown);
+            if let Some(first) = e.lines.first_mut()
+                && let Some(why) = first.strip_prefix(&start)
+            {
+                *first = format!("add new device failed for {} as {number}{why}", target.shown);
+            }
+            e
+        })?;
+        let mut facts = facts.clone();
+        let kname = self.host.sysfs.block_name(new.dev).unwrap_or_default();
+        facts.after_add(new.dev, kname, number);
+        self.remember(facts);
+        if self.req.common.verbose >= 0 {
+            self.say(format!("added {}", target.shown));
+        }
+        Ok(())
+    }
+
+    fn new_member(&self, item: &ManageItem, target: &Target, minor: Minor, device: &RealDevice) -> NewMember {
+        use crate::blockio::ReadAt;
+        NewMember {
+            shown: target.shown.clone(),
+            dev: device.dev(),
+            size: device.size().sectors(),
+            block: device.logical_block_size(),
+            uuid: Uuid(*uuid::Uuid::new_v4().as_bytes()),
+            write_mostly: item.write_mostly == Some(true),
+            failfast: item.failfast == Some(true),
+            stale_supers: stale_supers(minor, device),
+            any_block: self.req.any_sector_size,
+        }
+    }
+
+    /// Opens a device that is to become a member: held by nobody.
+    pub(super) fn open_new(&self, path: &Path) -> Result<RealDevice, Refusal> {
+        let access = if self.req.common.plan { Access::ReadExclusive } else { Access::WriteExclusive };
+        RealDevice::open(path, access).map_err(|e| {
+            let refusal = Refusal::new(format!("Cannot open {}: {}", path.display(), reason(&e)));
+            holders(self.host, path, refusal)
+        })
+    }
+
+    /// The metadata of a member in sync.
+    pub(super) fn running(&self, facts: &ArrayFacts, shown: &str) -> Result<Running, Refusal> {
+        let name = &facts.shown;
+        let array = self.array.as_ref().ok_or_else(|| Refusal::new(format!("{name} is not open")))?;
+        let minor = match array.sysfs.get(attr::METADATA_VERSION) {
+            Some(MetadataVersion::Md { major: 1, minor }) => Minor::from_number(minor),
+            Some(MetadataVersion::Md { .. }) => {
+                let what = "arrays with v0.90 metadata are not in this version of mdadm-rs yet";
+                return Err(Refusal::new(format!("cannot add {shown} to {name}: {what}; nothing was changed")));
+            }
+            _ => None,
+        };
+        let none = || Refusal::new(format!("cannot add {shown} to {name}: it keeps no v1.x metadata"));
+        let minor = minor.ok_or_else(none)?;
+        let state = array.sysfs.get(attr::ARRAY_STATE);
+        if !state.as_ref().is_some_and(ArrayState::is_running) {
+            return Err(Refusal::new(format!("{name} is not active: start it first (mdadm --run {name})")));
+        }
+        let mut devices = None;
+        for member in facts.members.iter().filter(|m| m.in_sync && !m.faulty && !m.gone) {
+            let Some(dev) = member.dev else { continue };
+            let Some(path) = self.node(dev, &member.kname, &mut devices) else { continue };
+            let Ok(device) = RealDevice::open(&path, Access::Read) else { continue };
+            let Ok(Some(sb)) = v1::read(&device, minor) else { continue };
+            let bitmap = bitmap(&device, &sb).map_err(|why| {
+                Refusal::new(format!(
+                    "cannot add {shown} to {name}: cannot read the bitmap on {}: {why}",
+                    path.display()
+                ))
+            })?;
+            let sysfs_block = array.sysfs.get(attr::LOGICAL_BLOCK_SIZE).filter(|b| *b > 0);
+            let block = sysfs_block.or_else(|| crate::kernel::blk::logical_block_size(&array.file).ok()).unwrap_or(512);
+            let readonly = state == Some(ArrayState::Readonly);
+            return Ok(Running { minor, sb, bitmap, block, readonly });
+        }
+        Err(Refusal::new(format!("cannot add {shown} to {name}: no active member's superblock can be read")))
+    }
+
+    /// A node of a device: by its kernel name, else by a walk over /dev.
+    fn node(&self, dev: (u32, u32), kname: &str, devices: &mut Option<DevMap>) -> Option<PathBuf> {
+        let plain = self.host.dev.join(kname);
+        if block_dev(&plain) == Some(dev) {
+            return Some(plain);
+        }
+        let devices = devices.get_or_insert_with(|| DevMap::read(self.host));
+        devices.path(dev, None).map(PathBuf::from)
+    }
+}
+
+fn bitmap(device: &RealDevice, sb: &SuperV1) -> Result<Option<BitmapSuper>, crate::bitmap::BitmapError> {
+    match summary::start(device, sb)? {
+        Some(start) => BitmapSuper::read(device, start).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Older md superblocks that would be found beside the new one.
+fn stale_supers(minor: Minor, device: &RealDevice) -> Vec<u64> {
+    use crate::blockio::ReadAt;
+    let others = Minor::ALL.into_iter().filter(|m| *m != minor && !matches!(v1::read(device, *m), Ok(None)));
+    let mut stale: Vec<u64> =
+        others.filter_map(|m| Some(v1::super_offset(m, device.size().sectors())?.bytes()?.0)).collect();
+    if matches!(v0::read(device), Ok(Some(_))) {
+        stale.extend(v0::super_offset(device.size()).map(|at| at.0));
+    }
+    stale
+}

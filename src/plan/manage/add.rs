@@ -1,0 +1,248 @@
+//! `--add`: a new member's superblock and bitmap, built from those of a running member, and what is checked before.
+//!
+//! The kernel checks in `super_1_load`, `super_1_validate` and `bind_rdev_to_array`, and says no more than an errno.
+
+use super::ArrayFacts;
+use crate::bitmap::header::{BitmapSuper, Kind, state};
+use crate::error::Refusal;
+use crate::level::Level;
+use crate::plan::step::{DiskSpec, Plan, Step};
+use crate::superblock::v1::{MAX_ROLES, Minor, Role, SuperV1, devflag, feature, super_offset};
+use crate::units::{SECTOR_BYTES, Sectors};
+use crate::uuid::Uuid;
+
+/// Sectors of a superblock, and of a bad-block log.
+const PAGE_SECTORS: u64 = 8;
+/// Bytes that are written of the bitmap: the kernel writes all of it when the rebuild starts.
+const BITMAP_BYTES: usize = 4096;
+
+/// What a running array's metadata is like.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Where superblocks lie.
+    pub minor: Minor,
+    /// The superblock of a member in sync.
+    pub sb: SuperV1,
+    /// Its bitmap's, where the bitmap is on the members.
+    pub bitmap: Option<BitmapSuper>,
+    /// Logical block size of the array in bytes.
+    pub block: u32,
+    /// The array is read-only.
+    pub readonly: bool,
+}
+
+/// A device that is to become a member.
+#[derive(Debug, Clone)]
+pub struct NewMember {
+    /// As typed.
+    pub shown: String,
+    /// Major and minor number.
+    pub dev: (u32, u32),
+    /// Size in sectors.
+    pub size: Sectors,
+    /// Logical block size in bytes.
+    pub block: u32,
+    /// The uuid it will have.
+    pub uuid: Uuid,
+    /// `--write-mostly` or not.
+    pub write_mostly: bool,
+    /// `--failfast` or not.
+    pub failfast: bool,
+    /// Byte offsets of older md superblocks beside the new one.
+    pub stale_supers: Vec<u64>,
+    /// `--allow-sector-size-change`
+    pub any_block: bool,
+}
+
+/// The number that a new member gets: the first free one past the slots, as the reference chooses it.
+#[must_use]
+pub fn free_number(array: &ArrayFacts) -> u32 {
+    let mut number = array.slots;
+    while array.members.iter().any(|m| m.number == Some(number)) {
+        number += 1;
+    }
+    number
+}
+
+/// What keeps any device from being added to this array.
+///
+/// # Errors
+/// The cause, and what to do.
+pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Result<(), Refusal> {
+    let failed = |errno: &str, why: String| {
+        let number = free_number(array);
+        Err(Refusal::new(format!("add new device failed for {shown} as {number}: {errno}")).hint(why))
+    };
+    let name = &array.shown;
+    if running.readonly {
+        return failed("Read-only file system", format!("{name} is read-only: mdadm --readwrite {name} first"));
+    }
+    if matches!(array.level, Level::Raid0 | Level::Linear) {
+        let why = format!("a {} array takes no further members: --grow makes it larger", array.level.name());
+        return failed("Invalid argument", why);
+    }
+    let no = |what: &str| Err(Refusal::new(format!("cannot add {shown} to {name}: {what}")));
+    if running.sb.has(feature::RESHAPE_ACTIVE) {
+        return no("it is being reshaped; add the member when that is done");
+    }
+    if running.sb.feature_map() & (feature::PPL | feature::MULTIPLE_PPLS) != 0 {
+        return no("members with a partial parity log are not in this version of mdadm-rs yet");
+    }
+    if running.sb.has(feature::CLUSTERED) {
+        return no("clustered arrays are not in this version of mdadm-rs yet");
+    }
+    Ok(())
+}
+
+/// The superblock of the new member.
+///
+/// # Errors
+/// It is too small, or its sectors are larger than the array's.
+pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number: u32) -> Result<SuperV1, Refusal> {
+    if new.block > running.block && !new.any_block {
+        return Err(Refusal::new(format!(
+            "{} has sectors of {} bytes, {} of {}: the kernel does not take it into the running array.",
+            new.shown, new.block, array.shown, running.block
+        ))
+        .hint(format!(
+            "With --allow-sector-size-change it becomes a spare; from the next assembly with it on, the array has \
+             sectors of {} bytes, and what is on it may not be readable then.",
+            new.block
+        )));
+    }
+    if number >= MAX_ROLES {
+        return Err(Refusal::new(format!("{} is full: a superblock holds {MAX_ROLES} devices", array.shown)));
+    }
+    let mut sb = running.sb.clone();
+    let kept = feature::RECOVERY_OFFSET | feature::RECOVERY_BITMAP | feature::REPLACEMENT | feature::BAD_BLOCKS;
+    sb.set_feature_map(sb.feature_map() & !kept);
+    sb.set_recovery_offset(0);
+    sb.set_cnt_corrected_read(0);
+    for n in sb.max_dev()..=number {
+        sb.put_role(n, Role::Spare);
+    }
+    sb.set_max_dev(sb.max_dev().max(number + 1));
+    sb.put_role(number, Role::Spare);
+    sb.set_dev_number(number);
+    sb.put_device_uuid(new.uuid);
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    sb.set_devflags(flag(new.write_mostly, devflag::WRITE_MOSTLY) | flag(new.failfast, devflag::FAILFAST));
+    place(&mut sb, running, new).ok_or_else(|| {
+        let needed = running.sb.data_offset().saturating_add(running.sb.size());
+        Refusal::new(format!("{} not large enough to join array", new.shown)).hint(format!(
+            "it has {} sectors; {} sectors of data from sector {} on and the metadata need more than that or {needed}",
+            new.size.0,
+            running.sb.size(),
+            running.sb.data_offset()
+        ))
+    })?;
+    sb.update_csum();
+    Ok(sb)
+}
+
+/// Puts superblock, log and data in their places; `None` where the device is too small.
+fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
+    let at = super_offset(running.minor, new.size)?.0;
+    let old = &running.sb;
+    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(old.bitmap_offset()), room(b, running.minor)));
+    sb.set_super_offset(at);
+    let log_clear = |offset: i64| match bitmap {
+        Some((start, room)) => offset >= start.saturating_add(room) || offset.saturating_add(8) <= start,
+        None => true,
+    };
+    let log = i64::from(old.bblog_offset());
+    if log != 0 && !log_clear(log) {
+        // mdadm 4.6 puts the log into the lockless bitmap (docs/lockless.md): not so on the new member.
+        let behind = bitmap.map_or(0, |(start, room)| start.saturating_add(room));
+        let end = i64::try_from(at).ok()?.checked_add(behind)?.checked_add(8)?;
+        let fits = running.minor != Minor::V0 && end <= i64::try_from(old.data_offset()).ok()?;
+        sb.set_bblog_offset(if fits { i32::try_from(behind).ok()? } else { 0 });
+        sb.set_bblog_size(if fits { old.bblog_size() } else { 0 });
+    }
+    let space = match running.minor {
+        // What lies between the data and the superblock is as large as on the others.
+        Minor::V0 => {
+            let taken = old.super_offset().checked_sub(old.data_offset().checked_add(old.data_size())?)?;
+            let end = i64::from(old.bitmap_offset()).min(log).min(0).unsigned_abs();
+            at.checked_sub(taken.max(end))?.checked_sub(old.data_offset())?
+        }
+        _ => new.size.0.checked_sub(old.data_offset())?,
+    };
+    sb.set_data_size(space);
+    (space > 0 && space >= old.size()).then_some(())
+}
+
+/// Sectors that the bitmap may take, with the kernel's slack behind a lockless one.
+fn room(bitmap: &BitmapSuper, minor: Minor) -> i64 {
+    let lockless = matches!(bitmap.kind(), Ok(Kind::Lockless));
+    let chunks = bitmap.chunks().unwrap_or(0);
+    let bytes = if lockless {
+        crate::bitmap::lockless::bitmap_bytes(chunks)
+    } else {
+        crate::bitmap::bits::bitmap_bytes(chunks)
+    };
+    // On v1.0 the field is the whole way to the superblock.
+    let reserved = if lockless && minor != Minor::V0 { u64::from(bitmap.sectors_reserved()) + PAGE_SECTORS } else { 0 };
+    i64::try_from(bytes.div_ceil(SECTOR_BYTES).max(reserved)).unwrap_or(i64::MAX)
+}
+
+/// The bitmap as it is written on the new member. The kernel writes it anew when the rebuild starts; until then a spare's
+/// lockless bitmap keeps `first use`, and one bit per chunk says that nothing is known to be in sync.
+fn bitmap_bytes(bitmap: &BitmapSuper, events: u64) -> Result<Vec<u8>, Refusal> {
+    let mut header = bitmap.clone();
+    let fill = match header.kind() {
+        Ok(Kind::Lockless) => {
+            header.set_state(state::FIRST_USE);
+            0
+        }
+        Ok(Kind::LittleEndian | Kind::HostEndian) => 0xff,
+        _ => return Err(Refusal::new("the array's bitmap is of a kind that cannot be written to a new member")),
+    };
+    header.set_events(events);
+    let mut bytes = header.bytes().to_vec();
+    bytes.resize(BITMAP_BYTES, fill);
+    Ok(bytes)
+}
+
+/// The plan: older superblocks away, bitmap, superblock, and the kernel is told.
+///
+/// # Errors
+/// As [`takes_members`] and [`superblock`].
+pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Plan, Refusal> {
+    takes_members(array, running, &new.shown)?;
+    let number = free_number(array);
+    let sb = superblock(array, running, new, number)?;
+    let device: std::path::PathBuf = new.shown.clone().into();
+    let start = sb.super_offset() * SECTOR_BYTES;
+    let write = |offset: u64, bytes: Vec<u8>, what: &str| Step::Write {
+        device: device.clone(),
+        offset,
+        bytes,
+        what: what.into(),
+    };
+    let mut steps: Vec<Step> = new
+        .stale_supers
+        .iter()
+        .filter(|at| **at != start)
+        .map(|at| write(*at, vec![0; 4096], "clear an older md superblock"))
+        .collect();
+    if let Some(bitmap) = &running.bitmap {
+        let at = start.saturating_add_signed(i64::from(sb.bitmap_offset()) * 512);
+        steps.push(write(at, bitmap_bytes(bitmap, sb.events())?, "bitmap superblock"));
+    }
+    let what = format!("superblock, spare number {number}");
+    steps.push(write(start, sb.write_bytes(new.block).to_vec(), &what));
+    steps.push(Step::Sync { device: device.clone() });
+    steps.push(Step::AddDisk { devname: array.devname.clone(), device, spec: spec(new, number, -1, 0) });
+    Ok(Plan { steps })
+}
+
+/// What ADD_NEW_DISK is told.
+#[must_use]
+pub fn spec(new: &NewMember, number: u32, raid_disk: i32, state: i32) -> DiskSpec {
+    use crate::kernel::md::disk;
+    let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let flag = |on: bool, bit: i32| if on { bit } else { 0 };
+    let flags = flag(new.write_mostly, disk::WRITEMOSTLY) | flag(new.failfast, disk::FAILFAST);
+    DiskSpec { number: int(number), major: int(new.dev.0), minor: int(new.dev.1), raid_disk, state: state | flags }
+}
