@@ -480,7 +480,7 @@ fn call(text: &str) -> Option<String> {
             let (_, attr) = path.split_once("/block/md0/")?;
             Some(format!("sysfs {attr} {}", rest.split('"').nth(1)?))
         }
-        _ => ["SET_ARRAY_INFO", "ADD_NEW_DISK", "RUN_ARRAY", "STOP_ARRAY"]
+        _ => ["SET_ARRAY_INFO", "ADD_NEW_DISK", "RUN_ARRAY", "STOP_ARRAY", "RESTART_ARRAY_RW"]
             .iter()
             .find(|i| rest.contains(&format!(", {i},")))
             .map(|i| format!("ioctl {i}")),
@@ -547,4 +547,27 @@ fn members_are_found_by_uuid_or_name_and_never_become_a_second_array() {
     }
     std::fs::remove_file("/run/mdadm/map").unwrap();
     assert_eq!(vm::mdadm("--assemble /dev/md5 /dev/loop0 --run").status, 1);
+}
+
+#[test]
+fn the_plans_of_create_and_zero_superblock_are_what_strace_sees_them_do() {
+    let disks = vm::disks(4, 40 * MIB);
+    let all = disks.join(" ");
+    for (options, steps) in [
+        ("-l5 -n3 -x1 --bitmap=lockless", 20),
+        ("-l5 -n3 -x1 --bitmap=internal -e1.0", 19),
+        ("-l10 -n4 --bitmap=none -e1.1 --assume-clean", 15),
+        ("-l0 -n4", 15),
+        ("-l1 -n4 --bitmap=internal --readonly", 18),
+    ] {
+        let line = format!("--create /dev/md0 -q --run {options} {all}");
+        let plan = planned(&line);
+        assert!(plan.len() >= steps, "{plan:?}");
+        assert_eq!(traced(&line), plan, "{line}");
+        vm::mdadm("--stop -q /dev/md0").ok();
+        let line = format!("--zero-superblock {all}");
+        let plan = planned(&line);
+        assert_eq!(plan.len(), 8, "{plan:?}");
+        assert_eq!(traced(&line), plan, "{line}");
+    }
 }
