@@ -118,10 +118,10 @@ fn behind(m: &Member) -> u64 {
     if sb.bblog_offset() != 0 && sb.bblog_size() != 0 {
         end = end.max(past(i64::from(sb.bblog_offset()), u64::from(sb.bblog_size())));
     }
+    // The reference forgets the superblock's own offset here, and the sign of the PPL's.
     if sb.has(feature::BITMAP_OFFSET) && sb.bitmap_offset() > 0 {
-        end = end.max(past(i64::from(sb.bitmap_offset()), bitmap_sectors(m)));
+        end = end.max(u64::from(sb.bitmap_offset().unsigned_abs()).saturating_add(bitmap_sectors(m)));
     } else if has_ppl(sb) && sb.ppl_offset() != 0 {
-        // The reference forgets the superblock's own offset here, and the sign.
         end = end.max(u64::from(sb.ppl_offset() as u16) + u64::from(sb.ppl_size()));
     }
     sb.data_offset().saturating_sub(end)
