@@ -34,7 +34,6 @@ fn options(line: &str) -> Vec<&'static str> {
 }
 
 #[test]
-#[ignore = "until assemble and misc mode are built"]
 fn every_option_built_so_far_has_a_case() {
     let cases = cases();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -28,4 +28,7 @@ battery! {
     create_of_every_level_is_the_references: "create-levels.cases",
     create_options_are_the_references: "create-options.cases",
     create_questions_and_refusals_are_the_references: "create-refusals.cases",
+    reading_commands_print_what_the_reference_prints: "read.cases",
+    changing_commands_do_what_the_reference_does: "change.cases",
+    assemble_is_the_references_and_each_takes_what_the_other_made: "assemble.cases",
 }

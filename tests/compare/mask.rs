@@ -28,8 +28,12 @@ fn line(line: &str, keep: Keep) -> String {
         if TIMES.contains(&key) {
             return format!("{head} : TIME");
         }
+        if key == "Device UUID" {
+            return format!("{head} : UUID");
+        }
         if key == "Checksum" {
-            return format!("{head} : SUM {}", value.split_once(' ').map_or("", |v| v.1));
+            let verdict = value.split_once(' ').map_or("", |v| v.1);
+            return format!("{head} : SUM {}", verdict.trim_end_matches(|c: char| c.is_ascii_hexdigit()));
         }
         if key.starts_with("Events") && !keep.events {
             return format!("{head} : EVENTS");
@@ -93,6 +97,7 @@ fn a_uuid_a_time_and_a_checksum_are_masked_and_nothing_else() {
     assert_eq!(line("     Array UUID : 01234567:89abcdef:01234567:89abcdef", keep), "     Array UUID : UUID");
     assert_eq!(line("  Creation Time : Sun Aug  7 21:15:49 2022", keep), "  Creation Time : TIME");
     assert_eq!(line("       Checksum : 8a9b - correct", keep), "       Checksum : SUM - correct");
+    assert_eq!(line("       Checksum : 8a9b - expected 8a9c", keep), "       Checksum : SUM - expected ");
     assert_eq!(line("       level=raid1 devices=2 ctime=Sun Aug  7", keep), "       level=raid1 devices=2 ctime=TIME");
     assert_eq!(
         line("     Array Size : 15360 (15.00 MiB 15.73 MB)", keep),

@@ -33,6 +33,12 @@ pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Iden
                 found.lines.extend(lines.map(Line::wordy));
                 continue;
             }
+            // Who named the array may list what is not in it; who named its members may not.
+            Err(refusal) if identified(wishes) && !matches!(candidate.content, Content::Member(_)) => {
+                let told = refusal.lines.into_iter().filter(|l| !l.ends_with("assembly aborted"));
+                found.lines.extend(told.map(Line::normal));
+                continue;
+            }
             Err(refusal) => return Err((found.lines, refusal)),
         };
         if let Some(line) = wrong(wishes, &member.sb) {
@@ -90,6 +96,13 @@ fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Minor>) 
             Ok(member)
         }
     }
+}
+
+/// Whether the array was named by its uuid, name or number, not only by its members.
+fn identified(wishes: &Wishes) -> bool {
+    let uuid = wishes.uuid.is_some() && !matches!(wishes.update, Some(Update::Uuid(_)));
+    let name = wishes.name.is_some() && !matches!(wishes.update, Some(Update::Name(_)));
+    uuid || name || wishes.super_minor
 }
 
 fn same_array(a: &SuperV1, b: &SuperV1) -> bool {
