@@ -59,8 +59,11 @@ fn an_array_in_use_is_not_stopped_and_what_holds_it_is_named() {
     assert_eq!(vm::mdadm("--stop -q /dev/md0"), said(1, "", ""));
     vm::sh("umount /mnt/m");
     let open = std::fs::File::open("/dev/md0").unwrap();
+    let mut theirs = vm::reference("--stop /dev/md0");
+    theirs.stderr += &format!("mdadm: /dev/md0 is open in process {} (", std::process::id());
     let out = vm::mdadm("--stop /dev/md0");
-    assert_eq!((out.status, &out), (1, &vm::reference("--stop /dev/md0")));
+    assert!(out.status == 1 && out.stderr.starts_with(&theirs.stderr), "{}", out.stderr);
+    assert_eq!(vm::mdadm("--stop /dev/md0 -q"), said(1, "", ""));
     drop(open);
     vm::mdadm("--stop /dev/md0").ok();
 }
@@ -570,4 +573,59 @@ fn the_plans_of_create_and_zero_superblock_are_what_strace_sees_them_do() {
         assert_eq!(plan.len(), 8, "{plan:?}");
         assert_eq!(traced(&line), plan, "{line}");
     }
+}
+
+/// Changes a member's superblock as an old kernel or a fault would have left it.
+fn with_super(disk: &str, edit: impl Fn(&mut mdadm::superblock::v1::SuperV1)) {
+    use mdadm::blockio::WriteAt;
+    use mdadm::device::real::{Access, RealDevice};
+    let mut device = RealDevice::open(disk.as_ref(), Access::Write).unwrap();
+    let (_, mut sb) = mdadm::superblock::v1::read_any(&device).unwrap().unwrap();
+    edit(&mut sb);
+    sb.update_csum();
+    device.write_at(sb.super_offset() * 512, sb.write_bytes(512)).unwrap();
+    device.sync().unwrap();
+}
+
+#[test]
+fn a_raid0_of_an_old_kernel_is_explained_and_mended_by_update() {
+    use mdadm::superblock::v1::feature;
+    // From the end of the smallest on, two layouts are possible: that takes two larger ones, and an odd number of chunks.
+    let disks = [vm::disk(40 * MIB + MIB / 2), vm::disk(60 * MIB), vm::disk(60 * MIB)];
+    let all = disks.join(" ");
+    vm::reference(&format!("--create /dev/md0 --run -l0 -n3 {all}")).ok();
+    vm::write_pattern("/dev/md0", 0, 150 * MIB, 3);
+    vm::reference("--stop /dev/md0").ok();
+    for disk in &disks {
+        with_super(disk, |sb| {
+            sb.set_layout(0);
+            sb.set_feature_map(sb.feature_map() & !feature::RAID0_LAYOUT);
+        });
+    }
+    let before = vm::sh("cat /mnt/disk* | md5sum");
+    let out = vm::mdadm(&format!("--assemble /dev/md0 {all}"));
+    assert!(out.status == 1 && out.stderr.contains("--update=layout-original"), "{}", out.stderr);
+    assert!(!exists("/sys/block/md0") && !exists("/dev/md0"));
+    assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
+    vm::mdadm(&format!("--assemble --readonly /dev/md0 --update=layout-alternate {all}")).ok();
+    assert_ne!(vm::verify_pattern("/dev/md0", 0, 150 * MIB, 3), [0; 0]);
+    vm::mdadm("--stop /dev/md0").ok();
+    vm::mdadm(&format!("--assemble /dev/md0 --update=layout-original {all}")).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 150 * MIB, 3), [0; 0]);
+    vm::mdadm("--stop /dev/md0").ok();
+    vm::mdadm(&format!("--assemble /dev/md0 {all}")).ok();
+    vm::mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn a_start_that_the_kernel_refuses_puts_back_what_was_written() {
+    let disks = made(2, "-l0 -n2");
+    // Only one of two members: the kernel refuses it, after the name was written.
+    let before = vm::sh("cat /mnt/disk* | md5sum");
+    let out = vm::mdadm(&format!("--assemble --run --update=name --name=x /dev/md0 {}", disks[0]));
+    assert_eq!(out.status, 1);
+    assert!(out.stderr.contains("failed to RUN_ARRAY /dev/md0: Invalid argument"), "{}", out.stderr);
+    assert!(out.stderr.contains(&format!("what had been written to {} was put back", disks[0])), "{}", out.stderr);
+    assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
+    assert!(!exists("/sys/block/md0"));
 }

@@ -106,7 +106,12 @@ fn open_exclusive(host: &Host, path: &Path) -> Result<OpenArray, String> {
 /// Names who holds the array.
 fn name_holders(host: &Host, path: &Path) {
     let dev = crate::host::devmap::block_dev(path).or_else(|| host.sysfs.dev_of(path.to_str()?));
-    for holder in dev.map(|d| host.holders(d)).unwrap_or_default() {
+    let Some(dev) = dev else { return };
+    let mut holders = host.holders(dev);
+    if holders.is_empty() {
+        holders = host.openers(dev);
+    }
+    for holder in holders {
         complain(format!("{} is {holder}", path.display()));
     }
 }

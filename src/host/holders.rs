@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Host;
+use super::devmap::block_dev;
 use super::map::unescape;
 
 /// One that holds a device.
@@ -20,6 +21,8 @@ pub enum Holder {
     Swap,
     /// Partition `name` of it is held by another.
     Partition(String, Box<Holder>),
+    /// Open in a process: its number and name.
+    Process(u32, String),
 }
 
 impl std::fmt::Display for Holder {
@@ -30,6 +33,7 @@ impl std::fmt::Display for Holder {
             Holder::Block(name) => write!(f, "in use by /dev/{name}"),
             Holder::Mount(at) => write!(f, "mounted on {}", at.escape_debug()),
             Holder::Swap => f.write_str("in use as swap"),
+            Holder::Process(pid, name) => write!(f, "open in process {pid} ({})", name.escape_debug()),
             Holder::Partition(name, holder) => write!(f, "in use by its partition {name}, which is {holder}"),
         }
     }
@@ -48,6 +52,23 @@ impl Host {
             }
         }
         found
+    }
+
+    /// The processes that have the device open, this one left out. It looks at every open file there is: for the message
+    /// of a failure only.
+    #[must_use]
+    pub fn openers(&self, dev: (u32, u32)) -> Vec<Holder> {
+        let pids = names_in(&self.proc).into_iter().filter_map(|n| n.parse::<u32>().ok());
+        pids.filter(|pid| *pid != std::process::id())
+            .filter(|pid| {
+                let files = self.proc.join(pid.to_string()).join("fd");
+                names_in(&files).iter().any(|fd| block_dev(&files.join(fd)) == Some(dev))
+            })
+            .map(|pid| {
+                let name = fs::read_to_string(self.proc.join(pid.to_string()).join("comm")).unwrap_or_default();
+                Holder::Process(pid, name.trim_end().to_owned())
+            })
+            .collect()
     }
 
     fn direct_holders(&self, dev: (u32, u32)) -> Vec<Holder> {

@@ -241,4 +241,31 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn hostile_fields_neither_panic_nor_start_what_the_level_cannot(
+        (_, _, mut devices) in devices(),
+        bytes in prop::collection::vec((0usize..512, any::<u8>()), 1..6),
+        force: bool,
+        run: bool,
+    ) {
+        for device in &mut devices {
+            let Content::Member(m) = &mut device.content else { continue };
+            let mut raw = *m.sb.bytes();
+            for (at, byte) in &bytes {
+                raw[*at] = *byte;
+            }
+            if let Some(mut sb) = SuperV1::from_bytes(&raw) {
+                // As it was read from sector 8.
+                sb.set_super_offset(8);
+                sb.update_csum();
+                if sb.check(SIZE).is_ok() {
+                    m.sb = sb;
+                }
+            }
+        }
+        for update in [None, Some(Update::Uuid(Uuid([9; 16]))), Some(Update::HomeHost("h".into())), Some(Update::Resync)] {
+            let _ = outcome(&Wishes { force, run, update, ..wishes() }, &devices);
+        }
+    }
 }
