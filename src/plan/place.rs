@@ -168,7 +168,7 @@ pub fn available(shape: &Shape, device: Sectors, data_offset: Sectors) -> Result
 #[must_use]
 pub fn usable(shape: &Shape, available: Sectors) -> Sectors {
     match shape.level {
-        Level::Raid0 | Level::Linear | Level::Faulty => available,
+        Level::Linear | Level::Faulty => available,
         _ if shape.chunk.0 == 0 => available.round_down(Sectors(128)),
         _ => available.round_down(shape.chunk),
     }

@@ -4,6 +4,8 @@
 //! [`steps`] makes the plan.
 
 pub mod design;
+#[cfg(test)]
+mod geometry;
 pub mod sizing;
 pub mod slots;
 pub mod steps;
