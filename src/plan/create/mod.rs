@@ -4,11 +4,11 @@
 //! [`steps`] makes the plan.
 
 pub mod design;
-#[cfg(test)]
-mod geometry;
 pub mod sizing;
 pub mod slots;
 pub mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
