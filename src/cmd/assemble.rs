@@ -278,9 +278,7 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
     let of_bitmap = decision.lockless && line.contains("bitmap_type");
     let mut refusal = Refusal::new(line);
     if of_bitmap {
-        refusal = refusal.hint(
-            "the array has a lockless bitmap and this kernel has none: it takes Linux 6.18 or later built with CONFIG_MD_LLBITMAP",
-        );
+        refusal = refusal.hint("the array has a lockless bitmap");
     } else {
         refusal = explain(&decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
     }

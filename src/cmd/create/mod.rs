@@ -197,16 +197,7 @@ fn execute(
     if req.common.metadata.is_none() && !req.common.is_quiet() {
         out("mdadm: Defaulting to version 1.2 metadata\n");
     }
-    session.apply(plan).map_err(|e| {
-        let mut refusal = Refusal::new(e.line);
-        if matches!(design.bitmap, NewBitmapKind::Lockless(_))
-            && refusal.lines.iter().any(|l| l.contains("bitmap_type"))
-        {
-            refusal = refusal
-                .hint("this kernel has no lockless bitmap: it takes Linux 6.18 or later built with CONFIG_MD_LLBITMAP");
-        }
-        e.after.into_iter().fold(refusal, Refusal::hint)
-    })?;
+    session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
     let Some(node) = node else {
         if !req.common.is_quiet() {
             out(&format!("mdadm: metadata for {} written; assemble it to start it.\n", req.array.display()));
