@@ -131,6 +131,11 @@ fn ours(case: &Case, images: &BTreeMap<String, Image>, dir: &Path) -> String {
     text
 }
 
+/// v0.90 tables name the nodes that /dev has for the recorded numbers: here others than where it was recorded.
+fn without_nodes(text: &str) -> String {
+    text.lines().map(|l| l.split_once("   /dev/loop").map_or(l, |(row, _)| row).to_owned() + "\n").collect()
+}
+
 /// Compares the cases that `wanted` picks; gives how many they were.
 #[track_caller]
 fn compare(wanted: impl Fn(&Case) -> bool) -> usize {
@@ -142,7 +147,7 @@ fn compare(wanted: impl Fn(&Case) -> bool) -> usize {
     for case in cases.iter().filter(|c| wanted(c)) {
         count += 1;
         let got = ours(case, &images, dir.path());
-        if got != case.expected {
+        if without_nodes(&got) != without_nodes(&case.expected) {
             writeln!(wrong, "$ {}\n--- reference\n{}--- ours\n{got}", case.words.join(" "), case.expected).unwrap();
         }
     }

@@ -18,8 +18,9 @@ use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::kernel::clock;
 use crate::output::escape;
-use crate::output::examine::{self, Examined, Member, MemberBitmap, What};
+use crate::output::examine::{self, Examined, Member, MemberBitmap, OldMember, What};
 use crate::superblock::foreign::{self, Found, Table};
+use crate::superblock::v0::{self, DiskV0, MAX_DISKS, SuperV0};
 use crate::superblock::v1::{self, Minor, SuperV1};
 use crate::time;
 use crate::units::Sectors;
@@ -154,13 +155,13 @@ impl Run<'_> {
     fn remark(&self, found: &Examined) {
         let device = &found.device;
         match &found.what {
-            What::Foreign { found: Found::Table(Table::Mbr(_)), .. } if !self.common.scan => {
+            What::Foreign(Found::Table(Table::Mbr(_))) if !self.common.scan => {
                 print::complain(format!("No brief listing for mbr on {device}"));
             }
-            What::Foreign { found: Found::Table(Table::Gpt { .. }), .. } if !self.common.scan => {
+            What::Foreign(Found::Table(Table::Gpt { .. })) if !self.common.scan => {
                 print::complain(format!("No brief listing for gpt on {device}"));
             }
-            What::Foreign { found: f @ (Found::Ddf(_) | Found::Imsm(_)), .. } => {
+            What::Foreign(f @ (Found::Ddf(_) | Found::Imsm(_))) => {
                 print::complain(format!("{device} holds {}: left alone", f.name()));
             }
             _ => {}
@@ -213,7 +214,8 @@ fn examine_device(path: &Path, device: &str, run: &Run) -> Result<Examined, Fail
     let dev = RealDevice::open(path, Access::Read).map_err(|e| Failure::Open(cannot_open(&e)))?;
     let what = match load(&dev, run.common.metadata) {
         Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, run.homehost.as_deref()))),
-        Ok(Some(Loaded::Foreign(found))) => foreign_what(found),
+        Ok(Some(Loaded::V0(sb))) => What::Old(Box::new(old_member(*sb, run))),
+        Ok(Some(Loaded::Foreign(found))) => What::Foreign(found),
         Ok(None) if run.common.metadata.is_some() => return Err(Failure::NotOfFormat(first_word(&dev, run))),
         Ok(None) => return Err(Failure::Nothing(None)),
         Err(e) => return Err(Failure::Nothing(Some(e.to_string()))),
@@ -234,12 +236,17 @@ fn first_word(dev: &RealDevice, run: &Run) -> u32 {
     at.and_then(|at| dev.read_at(at, &mut word).ok()).map_or(0, |()| u32::from_le_bytes(word))
 }
 
-fn foreign_what(found: Found) -> What {
-    let created = match &found {
-        Found::V090(sb) => when(u64::from(sb.ctime)),
-        _ => String::new(),
-    };
-    What::Foreign { found, created }
+fn old_member(sb: SuperV0, run: &Run) -> OldMember {
+    let map = DevMap::read(&Host::default());
+    let path = |disk: DiskV0| map.path((disk.major, disk.minor), run.common.prefer.as_deref()).map(str::to_owned);
+    let paths = (0..MAX_DISKS).map(|n| sb.disk(n).and_then(path)).chain([path(sb.this_disk())]).collect();
+    OldMember {
+        created: when(u64::from(sb.ctime())),
+        updated: when(u64::from(sb.utime())),
+        local_to: run.homehost.clone().filter(|host| v0::is_local(&sb, host)),
+        paths,
+        sb,
+    }
 }
 
 fn member(dev: &dyn ReadAt, minor: Minor, sb: SuperV1, homehost: Option<&str>) -> Member {

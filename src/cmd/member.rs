@@ -7,6 +7,7 @@ use crate::cli::request::Metadata;
 use crate::cmd::apply::reason;
 use crate::superblock::SuperError;
 use crate::superblock::foreign::{self, Found};
+use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{self, Minor, SuperV1};
 
 /// Metadata that was found.
@@ -14,7 +15,9 @@ use crate::superblock::v1::{self, Minor, SuperV1};
 pub enum Loaded {
     /// Version 1.x.
     V1(Minor, Box<SuperV1>),
-    /// Other RAID metadata, or a partition table.
+    /// Version 0.90.
+    V0(Box<SuperV0>),
+    /// DDF, IMSM, or a partition table.
     Foreign(Found),
 }
 
@@ -24,7 +27,7 @@ impl Loaded {
     pub fn format(&self) -> &'static str {
         match self {
             Loaded::V1(..) => "1.x",
-            Loaded::Foreign(Found::V090(_)) => "0.90",
+            Loaded::V0(_) | Loaded::Foreign(Found::V090(_)) => "0.90",
             Loaded::Foreign(Found::Ddf(_)) => "ddf",
             Loaded::Foreign(Found::Imsm(_)) => "imsm",
             Loaded::Foreign(Found::Table(_)) => "mbr",
@@ -41,7 +44,7 @@ pub fn load(dev: &dyn ReadAt, wanted: Option<Metadata>) -> Result<Option<Loaded>
     let one = |minor| Ok(v1::read(dev, minor)?.map(|sb| Loaded::V1(minor, Box::new(sb))));
     match wanted {
         None => any(dev),
-        Some(Metadata::V090) => Ok(foreign::v090(dev).map(|sb| Loaded::Foreign(Found::V090(sb)))),
+        Some(Metadata::V090) => Ok(v0::read(dev)?.map(|sb| Loaded::V0(Box::new(sb)))),
         Some(Metadata::V1_0) => one(Minor::V0),
         Some(Metadata::V1_1) => one(Minor::V1),
         Some(Metadata::V1_2) => one(Minor::V2),
@@ -53,12 +56,11 @@ pub fn load(dev: &dyn ReadAt, wanted: Option<Metadata>) -> Result<Option<Loaded>
 
 /// Of two superblocks the one created last counts, as in the reference; then sets, then a partition table.
 fn any(dev: &dyn ReadAt) -> Result<Option<Loaded>, SuperError> {
-    match (v1::read_any(dev), foreign::v090(dev)) {
-        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime) > sb.ctime() => {
-            Ok(Some(Loaded::Foreign(Found::V090(old))))
-        }
+    let v0 = |sb| Ok(Some(Loaded::V0(Box::new(sb))));
+    match (v1::read_any(dev), v0::read(dev).unwrap_or(None)) {
+        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime()) > sb.ctime() => v0(old),
         (Ok(Some((minor, sb))), _) => Ok(Some(Loaded::V1(minor, Box::new(sb)))),
-        (_, Some(old)) => Ok(Some(Loaded::Foreign(Found::V090(old)))),
+        (_, Some(old)) => v0(old),
         (v1, None) => match foreign::container(dev).or_else(|| foreign::mbr(dev).map(Found::Table)) {
             Some(found) => Ok(Some(Loaded::Foreign(found))),
             None => v1.map(|_| None),

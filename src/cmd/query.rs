@@ -19,7 +19,8 @@ use crate::kernel::{blk, md};
 use crate::level::Level;
 use crate::output::escape;
 use crate::output::query::{self, Activity, ArrayState, MemberState, Query};
-use crate::superblock::foreign::{Found, V090};
+use crate::superblock::foreign::Found;
+use crate::superblock::v0::SuperV0;
 use crate::superblock::v1::{Minor, SuperV1};
 use crate::uuid::Uuid;
 
@@ -81,7 +82,7 @@ fn array_state(file: &File) -> ArrayState {
 fn member_state(host: &Host, map: &[MapEntry], path: &Path, loaded: &Loaded) -> Option<MemberState> {
     match loaded {
         Loaded::V1(minor, sb) => Some(v1_state(host, map, path, *minor, sb)),
-        Loaded::Foreign(Found::V090(sb)) => Some(v090_state(host, map, path, sb)),
+        Loaded::V0(sb) => Some(v0_state(host, map, path, sb)),
         Loaded::Foreign(f @ (Found::Ddf(_) | Found::Imsm(_))) => {
             let metadata = if matches!(f, Found::Ddf(_)) { "ddf" } else { "imsm" };
             Some(MemberState {
@@ -94,7 +95,7 @@ fn member_state(host: &Host, map: &[MapEntry], path: &Path, loaded: &Loaded) -> 
                 metadata: metadata.into(),
             })
         }
-        Loaded::Foreign(Found::Table(_) | Found::FileSystem(_)) => None,
+        Loaded::Foreign(Found::V090(_) | Found::Table(_) | Found::FileSystem(_)) => None,
     }
 }
 
@@ -111,15 +112,16 @@ fn v1_state(host: &Host, map: &[MapEntry], path: &Path, minor: Minor, sb: &Super
     }
 }
 
-fn v090_state(host: &Host, map: &[MapEntry], path: &Path, sb: &V090) -> MemberState {
-    let (activity, array) = activity(host, map, path, sb.uuid, sb.this_number);
+fn v0_state(host: &Host, map: &[MapEntry], path: &Path, sb: &SuperV0) -> MemberState {
+    let number = sb.this_disk().number;
+    let (activity, array) = activity(host, map, path, sb.uuid(), number);
     MemberState {
-        number: Some(sb.this_number),
-        raid_disks: Some(sb.raid_disks),
-        level: Level::from_raw(sb.level_raw).map_or("-unknown-", Level::name).into(),
+        number: Some(number),
+        raid_disks: Some(sb.raid_disks()),
+        level: Level::from_raw(sb.level_raw()).map_or("-unknown-", Level::name).into(),
         activity,
         array,
-        uuid: Some(sb.uuid),
+        uuid: Some(sb.uuid()),
         metadata: "0.90".into(),
     }
 }

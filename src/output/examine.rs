@@ -6,11 +6,13 @@ mod facts;
 mod foreign;
 mod json;
 mod lockless;
+mod old;
 mod text;
 
 pub use array_line::{array_lines, short_name};
 pub use facts::{Space, array_bytes};
 pub use json::failed;
+pub use old::OldMember;
 pub use text::is_local;
 
 use crate::bitmap::BitmapError;
@@ -33,13 +35,10 @@ pub struct Examined {
 pub enum What {
     /// md metadata version 1.x.
     Member(Box<Member>),
-    /// Other RAID metadata, or a partition table.
-    Foreign {
-        /// What it is.
-        found: Found,
-        /// Creation time of v0.90 metadata in local time; empty for the others.
-        created: String,
-    },
+    /// md metadata version 0.90.
+    Old(Box<OldMember>),
+    /// DDF, IMSM, or a partition table.
+    Foreign(Found),
 }
 
 /// A member with v1.x metadata.

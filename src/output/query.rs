@@ -109,7 +109,8 @@ impl Query {
             let _ = match (m.number, m.raid_disks) {
                 (Some(n), Some(disks)) => writeln!(
                     out,
-                    "{device}: device {n} in {disks} device {activity} {level} {array}.  Use mdadm --examine for more detail."
+                    "{device}: device {} in {disks} device {activity} {level} {array}.  Use mdadm --examine for more detail.",
+                    n as i32
                 ),
                 _ => writeln!(
                     out,

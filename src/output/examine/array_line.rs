@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Examined, Member, What};
 use crate::level::Level;
 use crate::output::escape;
-use crate::superblock::foreign::{Found, V090};
+use crate::superblock::v0::SuperV0;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// The lines of all arrays that the devices belong to. The array seen last comes first, as in the reference.
@@ -25,13 +25,13 @@ pub fn array_lines(devices: &[Examined], verbose: bool) -> String {
 }
 
 fn has_line(what: &What) -> bool {
-    matches!(what, What::Member(_) | What::Foreign { found: Found::V090(_), .. })
+    matches!(what, What::Member(_) | What::Old(_))
 }
 
 fn same_array(a: &What, b: &What) -> bool {
     match (a, b) {
         (What::Member(a), What::Member(b)) => same_set(&a.sb, &b.sb),
-        (What::Foreign { found: Found::V090(a), .. }, What::Foreign { found: Found::V090(b), .. }) => a.uuid == b.uuid,
+        (What::Old(a), What::Old(b)) => a.sb.uuid() == b.sb.uuid(),
         _ => false,
     }
 }
@@ -47,7 +47,7 @@ fn group_text(group: &[&Examined], verbose: bool) -> String {
     let mut out = String::new();
     match group.first().map(|d| &d.what) {
         Some(What::Member(m)) => member_line(&mut out, m, verbose),
-        Some(What::Foreign { found: Found::V090(sb), .. }) => v090_line(&mut out, sb, verbose),
+        Some(What::Old(m)) => old_line(&mut out, &m.sb, verbose),
         _ => return out,
     }
     out.push('\n');
@@ -68,7 +68,8 @@ fn group_text(group: &[&Examined], verbose: bool) -> String {
 fn is_spare(what: &What) -> bool {
     match what {
         What::Member(m) => !matches!(m.sb.role(), Role::Slot(_)) || m.sb.has(feature::REPLACEMENT),
-        What::Foreign { .. } => false,
+        What::Old(m) => m.is_spare(),
+        What::Foreign(_) => false,
     }
 }
 
@@ -98,11 +99,11 @@ fn member_line(out: &mut String, m: &Member, verbose: bool) {
     let _ = write!(out, "UUID={}", sb.set_uuid());
 }
 
-fn v090_line(out: &mut String, sb: &V090, verbose: bool) {
-    let _ = write!(out, "ARRAY /dev/md{}", sb.md_minor);
+fn old_line(out: &mut String, sb: &SuperV0, verbose: bool) {
+    let _ = write!(out, "ARRAY /dev/md{}", sb.md_minor());
     if verbose {
-        let level = Level::from_raw(sb.level_raw).map_or("-unknown-", Level::name);
-        let _ = write!(out, " level={level} num-devices={}", sb.raid_disks);
+        let level = Level::from_raw(sb.level_raw()).map_or("-unknown-", Level::name);
+        let _ = write!(out, " level={level} num-devices={}", sb.raid_disks());
     }
-    let _ = write!(out, " UUID={}", sb.uuid);
+    let _ = write!(out, " UUID={}", sb.uuid());
 }

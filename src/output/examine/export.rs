@@ -7,7 +7,8 @@ use super::{Examined, Member, MemberBitmap, What};
 use crate::bitmap::header::Kind;
 use crate::level::Level;
 use crate::output::{escape, human};
-use crate::superblock::foreign::{Found, V090};
+use crate::superblock::foreign::Found;
+use crate::superblock::v0::SuperV0;
 
 impl Examined {
     /// The lines; none for a partition table.
@@ -16,10 +17,10 @@ impl Examined {
         let mut out = String::new();
         match &self.what {
             What::Member(m) => m.export(&mut out),
-            What::Foreign { found: Found::V090(sb), .. } => v090(&mut out, sb),
-            What::Foreign { found: Found::Ddf(_), .. } => out.push_str("MD_METADATA=ddf\nMD_LEVEL=container\n"),
-            What::Foreign { found: Found::Imsm(_), .. } => out.push_str("MD_METADATA=imsm\nMD_LEVEL=container\n"),
-            What::Foreign { found: Found::Table(_) | Found::FileSystem(_), .. } => {}
+            What::Old(m) => old(&mut out, &m.sb),
+            What::Foreign(Found::Ddf(_)) => out.push_str("MD_METADATA=ddf\nMD_LEVEL=container\n"),
+            What::Foreign(Found::Imsm(_)) => out.push_str("MD_METADATA=imsm\nMD_LEVEL=container\n"),
+            What::Foreign(Found::V090(_) | Found::Table(_) | Found::FileSystem(_)) => {}
         }
         out
     }
@@ -53,10 +54,11 @@ fn level(out: &mut String, raw: i32) {
     }
 }
 
-fn v090(out: &mut String, sb: &V090) {
-    level(out, sb.level_raw);
-    let _ = writeln!(out, "MD_DEVICES={}", sb.raid_disks);
-    let _ = writeln!(out, "MD_UUID={}", sb.uuid);
-    let _ = writeln!(out, "MD_UPDATE_TIME={}", sb.utime);
-    let _ = writeln!(out, "MD_EVENTS={}", sb.events);
+fn old(out: &mut String, sb: &SuperV0) {
+    level(out, sb.level_raw());
+    let _ = writeln!(out, "MD_DEVICES={}", sb.raid_disks());
+    let _ = writeln!(out, "MD_UUID={}", sb.uuid());
+    // The reference gives the time of creation here.
+    let _ = writeln!(out, "MD_UPDATE_TIME={}", sb.ctime());
+    let _ = writeln!(out, "MD_EVENTS={}", sb.events());
 }

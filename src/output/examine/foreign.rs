@@ -2,39 +2,21 @@
 
 use std::fmt::Write;
 
-use crate::level::Level;
-use crate::output::{escape, human};
-use crate::superblock::foreign::{Ddf, Found, Imsm, MbrEntry, Table, V090};
+use crate::output::escape;
+use crate::superblock::foreign::{Ddf, Found, Imsm, MbrEntry, Table};
 
 /// The lines behind `DEVICE:`. Partition tables as the reference prints them; of other metadata what names it.
-pub(super) fn text(found: &Found, created: &str) -> String {
+pub(super) fn text(found: &Found) -> String {
     let mut out = String::new();
     match found {
-        Found::V090(sb) => v090(&mut out, sb, created),
         Found::Ddf(d) => ddf(&mut out, d),
         Found::Imsm(i) => imsm(&mut out, i),
         Found::Table(Table::Mbr(entries)) => mbr(&mut out, entries),
-        Found::Table(Table::Gpt { .. }) | Found::FileSystem(_) => {
+        Found::V090(_) | Found::Table(Table::Gpt { .. }) | Found::FileSystem(_) => {
             let _ = writeln!(out, "   {}", escape::text(found.name().as_bytes()));
         }
     }
     out
-}
-
-fn v090(out: &mut String, sb: &V090, created: &str) {
-    let size = u64::from(sb.size_kib);
-    let _ = writeln!(out, "          Magic : a92b4efc");
-    let _ = writeln!(out, "        Version : 0.{:02}.00", sb.minor_version);
-    let _ = writeln!(out, "           UUID : {}", sb.uuid);
-    let _ = writeln!(out, "  Creation Time : {created}");
-    let _ = writeln!(out, "     Raid Level : {}", Level::from_raw(sb.level_raw).map_or("-unknown-", Level::name));
-    if sb.level_raw > 0 {
-        let _ = writeln!(out, "  Used Dev Size : {size}{}", human::size(size * 1024));
-    }
-    let _ = writeln!(out, "   Raid Devices : {}", sb.raid_disks);
-    let _ = writeln!(out, "  Total Devices : {}", sb.nr_disks);
-    let _ = writeln!(out, "Preferred Minor : {}", sb.md_minor);
-    let _ = writeln!(out, "         Events : {}", sb.events);
 }
 
 fn ddf(out: &mut String, d: &Ddf) {

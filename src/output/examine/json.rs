@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{array_bytes, has_ppl};
 use super::text::is_local;
-use super::{Examined, Member, MemberBitmap, What};
+use super::{Examined, Member, MemberBitmap, OldMember, What};
 use crate::bitmap::header::Kind;
 use crate::bitmap::lockless::{ChunkState, StateCounts};
 use crate::bitmap::summary::Counts;
@@ -12,6 +12,7 @@ use crate::layout;
 use crate::level::Level;
 use crate::output::escape;
 use crate::superblock::foreign::{Found, Table};
+use crate::superblock::v0::Order;
 use crate::superblock::v1::{Role, SuperV1, devflag, feature};
 
 const SCHEMA: &str = "mdadm-rs/examine/1";
@@ -32,10 +33,6 @@ fn signed(sectors: i64) -> Option<i64> {
     sectors.checked_mul(512)
 }
 
-fn level_name(raw: i32) -> Option<&'static str> {
-    Level::from_raw(raw).map(Level::name)
-}
-
 impl Examined {
     /// The object.
     #[must_use]
@@ -46,7 +43,8 @@ impl Examined {
         out.insert("error".into(), Value::Null);
         let body = match &self.what {
             What::Member(m) => m.json(),
-            What::Foreign { found, .. } => foreign(found),
+            What::Old(m) => old(m),
+            What::Foreign(found) => foreign(found),
         };
         if let Value::Object(body) = body {
             out.extend(body);
@@ -55,18 +53,38 @@ impl Examined {
     }
 }
 
+fn old(m: &OldMember) -> Value {
+    let sb = &m.sb;
+    let expected = sb.computed_csum();
+    let level = Level::from_raw(sb.level_raw());
+    let striped = level.is_some_and(Level::is_striped);
+    json!({
+        "kind": "v0.90",
+        "metadata": "0.90",
+        "checksum": { "stored": sb.sb_csum(), "expected": expected, "correct": sb.sb_csum() == expected },
+        "array": {
+            "uuid": sb.uuid().to_string(),
+            "is_local": m.local_to.is_some(),
+            "creation_time_seconds": sb.ctime(),
+            "level": level.map(Level::name),
+            "layout": level.and_then(|l| layout::name(l, sb.layout())),
+            "raid_devices": sb.raid_disks(),
+            "preferred_minor": sb.md_minor(),
+            "chunk_bytes": striped.then(|| sb.chunk_bytes()),
+            "component_size_bytes": u64::from(sb.size_kib()) * 1024,
+        },
+        "big_endian": sb.order() == Order::Big,
+        "reshaping": sb.minor_version() > 90,
+        "device_number": sb.this_disk().number,
+        "slot": (!m.is_spare()).then(|| sb.this_disk().raid_disk),
+        "events": sb.events(),
+        "update_time_seconds": sb.utime(),
+    })
+}
+
 fn foreign(found: &Found) -> Value {
     match found {
-        Found::V090(sb) => json!({
-            "kind": "v0.90", "metadata": "0.90",
-            "array": {
-                "uuid": sb.uuid.to_string(), "level": level_name(sb.level_raw), "raid_devices": sb.raid_disks,
-                "preferred_minor": sb.md_minor, "component_size_bytes": u64::from(sb.size_kib) * 1024,
-                "creation_time_seconds": sb.ctime,
-            },
-            "big_endian": sb.big_endian, "update_time_seconds": sb.utime, "events": sb.events,
-            "super_offset_bytes": sb.offset,
-        }),
+        Found::V090(_) => json!({ "kind": "v0.90", "metadata": "0.90" }),
         Found::Ddf(d) => json!({
             "kind": "ddf", "metadata": "ddf", "guid": d.guid_text(), "revision": d.revision,
             "super_offset_bytes": d.offset,

@@ -25,7 +25,8 @@ impl Examined {
         let mut out = format!("{}:\n", escape::text(self.device.as_bytes()));
         match &self.what {
             What::Member(m) => m.text(&mut out, verbose),
-            What::Foreign { found, created } => out.push_str(&super::foreign::text(found, created)),
+            What::Old(m) => m.text(&mut out),
+            What::Foreign(found) => out.push_str(&super::foreign::text(found)),
         }
         out
     }

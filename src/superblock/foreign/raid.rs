@@ -21,10 +21,6 @@ mod word {
     pub const MD_MINOR: usize = RAID_DISKS + 4;
     pub const SET_UUID1: usize = MD_MINOR + 8;
     pub const UTIME: usize = 128;
-    /// Two words, the low one first in little-endian superblocks.
-    pub const EVENTS: usize = UTIME + 28;
-    /// The descriptor of the device itself, `this_disk`: its number first.
-    pub const THIS_NUMBER: u64 = 992 * 4;
 }
 
 /// Enough of a v0.90 superblock to name its array.
@@ -50,10 +46,6 @@ pub struct V090 {
     pub ctime: u32,
     /// Last update, seconds since 1970.
     pub utime: u32,
-    /// Rises with each update.
-    pub events: u64,
-    /// Number of this device in its array.
-    pub this_number: u32,
     /// Byte of the device where it lies.
     pub offset: u64,
 }
@@ -82,8 +74,6 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
     if w(word::MAJOR) != 0 {
         return None;
     }
-    let events: [u8; 8] = get(&raw, word::EVENTS);
-    let this_number: [u8; 4] = bytes(dev, offset + word::THIS_NUMBER)?;
     let mut uuid = [0u8; 16];
     let places = [word::SET_UUID0, word::SET_UUID1, word::SET_UUID1 + 4, word::SET_UUID1 + 8];
     for (dst, at) in uuid.chunks_exact_mut(4).zip(places) {
@@ -100,8 +90,6 @@ pub fn v090(dev: &dyn ReadAt) -> Option<V090> {
         size_kib: w(word::SIZE),
         ctime: w(word::CTIME),
         utime: w(word::UTIME),
-        events: if big_endian { u64::from_be_bytes(events) } else { u64::from_le_bytes(events) },
-        this_number: if big_endian { u32::from_be_bytes(this_number) } else { u32::from_le_bytes(this_number) },
         offset,
     })
 }

@@ -13,10 +13,12 @@
 //! ```
 
 mod disk;
+mod homehost;
 #[cfg(test)]
 mod tests;
 
 pub use disk::{DISK_WORDS, DiskV0, MAX_DISKS};
+pub use homehost::is_local;
 
 use super::SuperError;
 use super::field::{get, put};
@@ -376,13 +378,22 @@ pub fn super_offset(device: Bytes) -> Option<Bytes> {
     device.round_down(RESERVED).checked_sub(RESERVED)
 }
 
-/// Reads the superblock; `None` where there is none.
+/// Bytes that are read first, to see whether there is a superblock at all: one sector.
+const FIRST_BYTES: usize = 512;
+
+/// Reads the superblock; `None` where there is none. Without a superblock only its first sector is read.
 ///
 /// # Errors
 /// The device's. The checksum is not judged.
 pub fn read(dev: &dyn ReadAt) -> Result<Option<SuperV0>, SuperError> {
     let Some(at) = super_offset(dev.size()) else { return Ok(None) };
     let mut bytes = [0u8; SUPER_BYTES];
-    dev.read_at(at.0, &mut bytes)?;
+    let (first, rest) = bytes.split_at_mut(FIRST_BYTES);
+    dev.read_at(at.0, first)?;
+    let magic: [u8; 4] = get(first, 0);
+    if magic != MAGIC.to_le_bytes() && magic != MAGIC.to_be_bytes() {
+        return Ok(None);
+    }
+    dev.read_at(at.0 + FIRST_BYTES as u64, rest)?;
     Ok(SuperV0::from_bytes(&bytes))
 }

@@ -48,6 +48,16 @@ mk --level=1 -e 0.90 -n2 $(L 0 1) $Y ; $M -S /dev/md0; save raid1-0.90 0; wipe
 for i in 0 1; do losetup -d /dev/loop$i; losetup -b 4096 /dev/loop$i d$i; done; wipe
 mk --level=1 -n2 $(L 0 1) $Y --name=4k --bitmap=internal; $M -S /dev/md0; save raid1-4k 0; wipe
 mk --level=1 -n2 $(L 0 1) $Y --name=4k -e 1.0; $M -S /dev/md0; save raid1-4k-1.0 0; wipe
+# version 0.90
+old() { $M --create /dev/md0 -e 0.90 --run "$@" </dev/null; sleep 0.2; }
+old -l0 -n2 $(L 2 3); $M -S /dev/md0; save old-raid0 2; wipe
+old -llinear -n2 $(L 2 3); $M -S /dev/md0; save old-linear 3; wipe
+old -l1 -n2 -x1 $(L 2 3 4) --bitmap=internal; $M -W /dev/md0; save old-raid1-active 2; $M -S /dev/md0; save old-raid1 4; wipe
+old -l5 -n3 $(L 2 3 4) -c 64; $M -W /dev/md0; $M /dev/md0 -f /dev/loop3; sleep .3; $M /dev/md0 -r /dev/loop3; $M -S /dev/md0; save old-raid5 2 3; wipe
+old -l4 -n3 $(L 2 3 4); $M -W /dev/md0; $M -S /dev/md0; save old-raid4 2; wipe
+old -l6 -n4 $(L 2 3 4) missing; $M -S /dev/md0; save old-raid6 2; wipe
+old -l10 -n4 --layout=f2 $(L 2 3 4 5); $M -S /dev/md0; save old-raid10 2; wipe
+old -l5 -n3 $(L 2 3 4) -c 64 --assume-clean; $M /dev/md0 -a /dev/loop5; echo 10 > /proc/sys/dev/raid/speed_limit_max; $M --grow /dev/md0 -n4 --backup-file=/run/x; sleep 1; echo frozen > /sys/block/md0/md/sync_action; $M -S /dev/md0; save old-reshape 2 5; wipe
 for i in 0 1; do losetup -d /dev/loop$i; truncate -s 64M d$i; losetup /dev/loop$i d$i; done
 $M --create /dev/md/ddf -e ddf -n2 -R $(L 0 1); $M -S /dev/md/ddf
 save ddf 0

@@ -149,10 +149,11 @@ def main():
         one = [n for n in images if n != "ddf-0" and "lockless" not in n]
         for name in one:
             for words in ("-E", "-E --export", "-Q", "--examine-badblocks", "-E -e 1.2"):
-                if "0.90" in name and words == "-E":
-                    continue
                 words = f"{words} {name} --homehost=host9" if words == "-E" else f"{words} {name}"
                 record(words, run(words, cwd))
+        for name in one:
+            if name.startswith("old"):
+                record(f"-E --homehost=(none) {name}", run(f"-E --homehost=(none) {name}", cwd))
         names = " ".join(one)
         for words in ("-E --brief", "-E --brief -v", "-E --scan", "-Es -v", "-Eb -q", "-E --scan --export"):
             record(f"{words} {names}", run(f"{words} {names}", cwd))
@@ -161,7 +162,7 @@ def main():
             record(words, run(words, cwd))
         for name in one:
             for words in ("", " --force", " -e 1.2", " -q -e 1.0", " -e 1.1 --force", " -e 0.90"):
-                if name not in ("raid1-1.0-0", "raid1-1.1-0", "raid1-1.2-0", "raid1-0.90-0", "raid5-reshape-0"):
+                if name not in ("raid1-1.0-0", "raid1-1.1-0", "raid1-1.2-0", "raid1-0.90-0", "raid5-reshape-0", "old-raid5-0"):
                     continue
                 words = f"--zero-superblock {name}{words}"
                 done = run(words, cwd)
