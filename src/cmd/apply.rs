@@ -324,12 +324,15 @@ impl<'a> Session<'a> {
             None => self.host.map().lock().ok(),
         };
         let map = lock.as_ref().map(MapLock::load).unwrap_or_default();
+        let links = self.host.links_of(&name, &map);
         self.host.remove_path(&name, &map);
         if let Some(lock) = &lock {
             let _ = lock.remove(devname);
         }
+        // udev may run programs that want it.
+        drop(lock);
         if self.host.udev_runs() {
-            let _ = self.host.wait_for_removal(&name);
+            let _ = self.host.wait_for_removal(&links);
         }
     }
 

@@ -84,7 +84,7 @@ fn is_no_array(host: &Host, path: &Path) -> bool {
 fn open_exclusive(host: &Host, path: &Path) -> Result<OpenArray, String> {
     let word = path.to_str().unwrap_or_default();
     let bare = !word.contains('/') && names::is_kernel_name(word);
-    let node = if bare { host.dev.join(word) } else { path.to_owned() };
+    let node = host.array_node(path);
     if bare && node.symlink_metadata().is_err() {
         // No udev made the node, or somebody removed it.
         let dev = host.sysfs.dev_of(word).unwrap_or_default();

@@ -57,12 +57,24 @@ impl Host {
     /// # Errors
     /// See [`OpenError`].
     pub fn open_array(&self, typed: &Path) -> Result<OpenArray, OpenError> {
-        let path = match typed.to_str() {
-            Some(word) if !word.contains('/') && names::is_kernel_name(word) => self.dev.join(word),
-            _ => typed.to_owned(),
-        };
+        let path = self.array_node(typed);
         let file = OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(OpenError::Open)?;
         self.opened(file, typed)
+    }
+
+    /// The path to open for what was typed: a kernel name stands for its node, and so does a name that the map file has
+    /// for a running array though its link is not there, or not yet, or not just now (udev takes links away for a moment).
+    #[must_use]
+    pub fn array_node(&self, typed: &Path) -> PathBuf {
+        if let Some(word) = typed.to_str().filter(|w| !w.contains('/') && names::is_kernel_name(w)) {
+            return self.dev.join(word);
+        }
+        if !typed.starts_with(self.dev.join("md")) || typed.exists() {
+            return typed.to_owned();
+        }
+        let known = self.map().load().unwrap_or_default().into_iter().find(|e| e.path.as_deref() == Some(typed));
+        let node = known.filter(|e| self.sysfs.array(&e.devname).exists()).map(|e| self.dev.join(e.devname));
+        node.unwrap_or_else(|| typed.to_owned())
     }
 
     /// Tells whether an open file is an array, and which.
@@ -182,12 +194,8 @@ impl Host {
             return;
         }
         let node = self.dev.join(&name.devname);
-        let known = map.iter().filter(|e| e.devname == name.devname).filter_map(|e| e.path.clone());
-        for path in known.chain([name.path.clone()]) {
-            let ours = fs::read_link(&path).is_ok_and(|target| target == node);
-            if path.starts_with(&self.dev) && ours {
-                let _ = fs::remove_file(path);
-            }
+        for path in self.links_of(name, map) {
+            let _ = fs::remove_file(path);
         }
         if !self.sysfs.array(&name.devname).exists() && block_dev(&node) == Some(name.dev) {
             let _ = fs::remove_file(node);
@@ -206,10 +214,20 @@ impl Host {
         wait_until(|| !self.sysfs.array(devname).exists())
     }
 
-    /// Waits until the path of a stopped array is gone.
+    /// Links to an array's node: its path and those that the map file has for it. To be asked before the node goes.
     #[must_use]
-    pub fn wait_for_removal(&self, name: &ArrayName) -> bool {
-        wait_until(|| !self.sysfs.array(&name.devname).exists() && block_dev(&name.path) != Some(name.dev))
+    pub fn links_of(&self, name: &ArrayName, map: &[MapEntry]) -> Vec<PathBuf> {
+        let known = map.iter().filter(|e| e.devname == name.devname).filter_map(|e| e.path.clone());
+        let ours =
+            |p: &PathBuf| p.starts_with(&self.dev) && fs::read_link(p).is_ok_and(|to| to.ends_with(&name.devname));
+        known.chain([name.path.clone()]).filter(ours).collect()
+    }
+
+    /// Waits until udev has taken the links to a stopped array away. Otherwise a new array of the same number would have
+    /// them at once, and lose them when udev gets there.
+    #[must_use]
+    pub fn wait_for_removal(&self, links: &[PathBuf]) -> bool {
+        wait_until(|| links.iter().all(|l| l.symlink_metadata().is_err()))
     }
 }
 
