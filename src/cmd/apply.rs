@@ -13,7 +13,7 @@ use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
 use crate::host::kernel_log::KernelLog;
 use crate::host::map::{MapEntry, MapLock};
-use crate::host::names::TypedName;
+use crate::host::names::{self, TypedName};
 use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
@@ -316,7 +316,10 @@ impl<'a> Session<'a> {
         let name = match self.array.take() {
             // With the file closed the kernel lets the array go.
             Some(OpenArray { name, .. }) => name,
-            None => ArrayName { devname: devname.to_owned(), path: self.host.dev.join(devname), dev: (9, 0) },
+            None => {
+                let dev = (9, names::number_of(devname).unwrap_or(0));
+                ArrayName { devname: devname.to_owned(), path: self.host.dev.join(devname), dev }
+            }
         };
         let _ = self.host.wait_until_gone(devname);
         let lock = match self.lock.take() {
@@ -332,7 +335,7 @@ impl<'a> Session<'a> {
         // udev may run programs that want it.
         drop(lock);
         if self.host.udev_runs() {
-            let _ = self.host.wait_for_removal(&links);
+            let _ = self.host.wait_for_removal(&name, &links);
         }
     }
 

@@ -223,11 +223,15 @@ impl Host {
         known.chain([name.path.clone()]).filter(ours).collect()
     }
 
-    /// Waits until udev has taken the links to a stopped array away. Otherwise a new array of the same number would have
-    /// them at once, and lose them when udev gets there.
+    /// Waits until udev is through with a stopped array: its links and its record (`/run/udev/data`) are gone, and no event
+    /// waits. Otherwise a late event of the old array makes the link of a new one of the same number, and the next one takes
+    /// it away again.
     #[must_use]
-    pub fn wait_for_removal(&self, links: &[PathBuf]) -> bool {
-        wait_until(|| links.iter().all(|l| l.symlink_metadata().is_err()))
+    pub fn wait_for_removal(&self, name: &ArrayName, links: &[PathBuf]) -> bool {
+        let record = self.udev.join(format!("data/b{}:{}", name.dev.0, name.dev.1));
+        let gone = wait_until(|| !record.exists() && links.iter().all(|l| l.symlink_metadata().is_err()));
+        // Events of other devices keep the queue filled too: a boot is not held up for them.
+        gone && wait_at_most(UDEV_WAIT / 5, || !self.udev.join("queue").exists())
     }
 }
 
@@ -241,7 +245,11 @@ pub struct NewArray {
 }
 
 fn wait_until(done: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + UDEV_WAIT;
+    wait_at_most(UDEV_WAIT, done)
+}
+
+fn wait_at_most(limit: Duration, done: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + limit;
     let mut pause = Duration::from_millis(1);
     while !done() {
         if Instant::now() > end {
