@@ -25,6 +25,13 @@ impl Exit {
     /// Wrong usage of the command line; also "already so" in some modes.
     pub const USAGE: Exit = Exit(2);
 
+    /// Both statuses in one, bit by bit: what the reference does with several devices where statuses are bits (1 degraded,
+    /// 2 failed, 4 missing: 3 is one of each of the first two).
+    #[must_use]
+    pub fn and(self, other: Exit) -> Exit {
+        Exit(self.0 | other.0)
+    }
+
     /// The worse of two statuses: a command on several devices goes on and reports the worst.
     #[must_use]
     pub fn worst(self, other: Exit) -> Exit {

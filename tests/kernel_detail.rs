@@ -448,3 +448,64 @@ fn imsm_sets_and_their_arrays_have_the_keys_that_programs_look_for() {
     assert_eq!(json[0]["container_arrays"][0], "/dev/md/vol");
     assert_eq!(json[1]["container"], "/dev/md/imsm");
 }
+
+#[test]
+fn sizes_past_two_tebibytes_and_disks_of_large_blocks_are_shown_as_by_the_reference() {
+    let disks = vm::disks(3, 3 << 40);
+    for args in ["-l1 -n2 --assume-clean --bitmap=none", "-l5 -n3 --assume-clean --bitmap=internal", "-l0 -n2"] {
+        let count = if args.contains("-n3") { 3 } else { 2 };
+        create(&format!("{args} {}", disks[..count].join(" ")));
+        same("/dev/md0");
+        stop(&disks);
+    }
+    let large: Vec<String> = (0..2).map(|_| vm::disk_with_blocks(40 * MIB, 4096)).collect();
+    create(&format!("-l1 -n2 --assume-clean --bitmap=internal {}", large.join(" ")));
+    same("/dev/md0");
+    stop(&large);
+}
+
+#[test]
+fn a_pipe_or_a_directory_is_no_array_and_holds_nobody_up() {
+    sh("mkfifo /mnt/pipe");
+    for verb in ["-D", "-o", "-w", "-R", "-S", "-W", "--wait-clean"] {
+        for path in ["/mnt/pipe", "/mnt"] {
+            let out = vm::run("timeout", &["5", env!("CARGO_BIN_EXE_mdadm"), verb, path], "");
+            assert!(out.status == 1 || out.status == 2, "{verb} {path}: {out:?}");
+            assert_eq!(out.stderr.lines().count(), 1, "{verb} {path}: {out:?}");
+        }
+    }
+}
+
+#[test]
+fn the_status_of_several_arrays_is_that_of_the_reference() {
+    let disks = vm::disks(7, 40 * MIB);
+    let [a, b, c, d, e, f, g] = &disks[..] else { panic!() };
+    create(&format!("-l1 -n2 --assume-clean --bitmap=none {a} {b}"));
+    for (name, pair) in [("md1", format!("-l1 -n2 {c} {d}")), ("md2", format!("-l5 -n3 {e} {f} {g}"))] {
+        reference(&format!("--create /dev/{name} --run -q --assume-clean --bitmap=none {pair}")).ok();
+    }
+    reference(&format!("/dev/md1 --fail {c}")).ok();
+    reference(&format!("/dev/md2 --fail {e}")).ok();
+    sh(&format!("echo faulty > /sys/block/md2/md/dev-{}/state || true", f.trim_start_matches("/dev/")));
+    for arrays in [
+        "/dev/md0 /dev/md1",
+        "/dev/md1 /dev/md2",
+        "/dev/md2 /dev/md1",
+        "/dev/md2 /dev/md0",
+        "/dev/md1 /dev/nosuch",
+        "/dev/nosuch /dev/md2 /dev/md1",
+        "/dev/md0 /dev/nosuch",
+    ] {
+        for verb in ["--detail --test --brief", "--detail --brief", "--wait", "--readonly", "--readwrite"] {
+            let line = format!("{verb} {arrays}");
+            let before = if verb == "--readwrite" { "readonly" } else { "clean" };
+            let reset = format!(
+                "for m in md0 md1 md2; do echo {before} > /sys/block/$m/md/array_state || true; done 2>/dev/null"
+            );
+            sh(&reset);
+            let theirs = reference(&line);
+            sh(&reset);
+            assert_eq!(mdadm(&line).status, theirs.status, "{line}");
+        }
+    }
+}

@@ -75,31 +75,31 @@ fn print_all(common: &Common, paths: &[&Path], form: Form) -> Exit {
         homehost: common.homehost.clone().unwrap_or_else(|| host.hostname()),
         map: load_or_rebuild_map(&host, common.homehost.as_deref()),
     };
-    let mut worst = Exit::OK;
+    let mut status = Exit::OK;
     let mut outcomes = Vec::new();
     for path in paths {
         match gathering.detail(path) {
             Ok(detail) => {
-                worst = worst.worst(if common.test { Exit(detail.test_status()) } else { Exit::OK });
+                status = status.and(if common.test { Exit(detail.test_status()) } else { Exit::OK });
                 if form == Form::Json {
                     outcomes.push(Outcome::Array(Box::new(detail)));
                 } else if !out(&render(&detail, common, form)) {
                     // Nobody reads any more.
-                    return worst;
+                    return status;
                 }
             }
             Err(why) => {
                 let line = message(path, &why);
                 complain(&line);
                 outcomes.push(Outcome::Error(path.display().to_string(), line));
-                worst = worst.worst(if common.test { Exit(4) } else { Exit::FAIL });
+                status = status.and(if common.test { Exit(4) } else { Exit::FAIL });
             }
         }
     }
     if form == Form::Json {
         out(&document(&outcomes, !common.no_devices));
     }
-    worst
+    status
 }
 
 fn render(detail: &Detail, common: &Common, form: Form) -> String {

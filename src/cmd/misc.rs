@@ -50,9 +50,9 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
     }
 }
 
-/// The worst status of all devices.
+/// The statuses of all devices in one.
 fn each(paths: &[PathBuf], one: impl Fn(&Path) -> Exit) -> Exit {
-    paths.iter().fold(Exit::OK, |worst, path| worst.worst(one(path)))
+    paths.iter().fold(Exit::OK, |status, path| status.and(one(path)))
 }
 
 /// An action that was given no device: `--detail --scan`, `--stop --scan`.

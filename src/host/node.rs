@@ -58,7 +58,7 @@ impl Host {
     /// See [`OpenError`].
     pub fn open_array(&self, typed: &Path) -> Result<OpenArray, OpenError> {
         let path = self.array_node(typed);
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC).open(&path).map_err(OpenError::Open)?;
+        let file = open_for_questions(&path).map_err(OpenError::Open)?;
         self.opened(file, typed)
     }
 
@@ -233,6 +233,14 @@ impl Host {
         // Events of other devices keep the queue filled too: a boot is not held up for them.
         gone && wait_at_most(UDEV_WAIT / 5, || !self.udev.join("queue").exists())
     }
+}
+
+/// Opens what may be an array, to ask it. A pipe without a writer does not hold us up.
+///
+/// # Errors
+/// What the open reports.
+pub fn open_for_questions(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK).open(path)
 }
 
 /// A new array, empty.
