@@ -150,13 +150,16 @@ pub struct Lockless {
     pub states: Option<StateCounts>,
     /// Seconds between the daemon's rounds.
     pub daemon_sleep_seconds: Option<u64>,
+    /// Bytes that the chunks cover: of a member on raid4/5/6, of the array else. The last chunk may reach past it.
+    pub covered_bytes: Option<u64>,
 }
 
 impl Lockless {
     /// Bytes that a start would resync now: of the members on raid4/5/6, of the array else.
     #[must_use]
     pub fn resync_bytes(&self) -> Option<u64> {
-        Some(self.states?.resync_chunks(false).saturating_mul(self.chunk_bytes?))
+        let bytes = self.states?.resync_chunks(false).saturating_mul(self.chunk_bytes?);
+        Some(bytes.min(self.covered_bytes.unwrap_or(u64::MAX)))
     }
 }
 

@@ -102,6 +102,14 @@ impl Gathering<'_> {
         };
         d.clean = info.state & md::sb::CLEAN != 0;
         d.bitmap = bitmap(array, info);
+        if let Some(Bitmap::Lockless(l)) = &mut d.bitmap {
+            let kib = if d.level.is_some_and(Level::is_parity) {
+                d.component_kib
+            } else {
+                sysfs.size_sectors().map(|s| s / 2)
+            };
+            l.covered_bytes = kib.and_then(|k| k.checked_mul(1024));
+        }
         d.consistency_policy = sysfs.get(attr::CONSISTENCY_POLICY).map(|w| w.0).filter(|w| w != "unknown");
         d.sync = self.sync(&array.name.devname);
         d.reshape.active = sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some();
@@ -302,6 +310,7 @@ fn lockless(sysfs: &ArrayDir) -> Lockless {
         chunks: number("chunks"),
         states,
         daemon_sleep_seconds: number("daemon_sleep"),
+        covered_bytes: None,
     }
 }
 

@@ -134,6 +134,7 @@ fn a_lockless_bitmap_adds_lines_that_no_known_pattern_matches() {
         chunks: Some(608),
         states: Some(states),
         daemon_sleep_seconds: Some(30),
+        covered_bytes: Some(38912 << 10),
     }));
     let text = d.text(true);
     let added: Vec<&str> = text.lines().filter(|l| !plain.contains(l)).collect();
@@ -144,7 +145,7 @@ fn a_lockless_bitmap_adds_lines_that_no_known_pattern_matches() {
             "      Bitmap Chunk : 64K",
             "     Bitmap Chunks : 608",
             "     Bitmap States : 600 unwritten, 8 need sync",
-            "     Bitmap Resync : 512 at a start now",
+            "     Bitmap Resync : 512K at a start now",
         ]
     );
     for pattern in ["State :", "Chunk Size :", "Intent Bitmap :", "Level :", "Size :", "Status :", "Devices :"] {

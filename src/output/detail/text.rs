@@ -257,6 +257,6 @@ fn lockless_lines(out: &mut String, l: &Lockless) {
         line!(out, "Bitmap States", "{}", words.join(", "));
     }
     if let Some(bytes) = l.resync_bytes() {
-        line!(out, "Bitmap Resync", "{} at a start now", kib(bytes / 1024));
+        line!(out, "Bitmap Resync", "{}K{} at a start now", bytes.div_ceil(1024), human::size(bytes));
     }
 }
