@@ -273,3 +273,165 @@ fn write_mostly_and_failfast_are_told_to_the_kernel_and_written() {
     assert!(!state(3).contains("write_mostly") && !state(3).contains("failfast"), "{}", state(3));
     assert_eq!(attr("md0", "sync_action"), "idle");
 }
+
+/// Makes an array by ours, and lets the clocks tell its start from what follows.
+fn create_settled(words: &str, disks: &[String]) {
+    // superblocks have whole seconds, and the kernel log begins with the guest
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    mdadm(&format!("--create /dev/md0 -q --run --assume-clean {words} {}", disks.join(" "))).ok();
+    vm::write_pattern("/dev/md0", 0, 24 * MIB, 1);
+    // a bitmap's daemon has cleared what was written
+    std::thread::sleep(std::time::Duration::from_secs(5));
+}
+
+/// Time passes, and superblocks are written: a member that leaves now left later than whatever was before.
+fn settle() {
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    vm::write_pattern("/dev/md0", 40 * MIB, MIB, 1);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+}
+
+fn in_sync_again() {
+    vm::wait_until(std::time::Duration::from_secs(60), "all members are in sync", || attr("md0", "degraded") == "0");
+    vm::wait_sync("md0");
+}
+
+#[test]
+fn a_member_that_left_comes_back_by_the_bitmap_while_the_array_ran_on() {
+    for (words, count) in [
+        ("-l1 -n2 --bitmap=internal", 2),
+        ("-l1 -n2 --bitmap=lockless", 2),
+        ("-l5 -n3 --bitmap=lockless", 3),
+        ("-l10 -n4 --bitmap=lockless", 4),
+    ] {
+        let disks = vm::disks(count, 64 * MIB);
+        create_settled(words, &disks);
+        for (round, op) in ["--re-add", "--add", "--re-add"].into_iter().enumerate() {
+            mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
+            vm::write_pattern("/dev/md0", 4 * MIB, MIB, 2 + round as u64);
+            let out = mdadm(&format!("/dev/md0 {op} {}", disks[1])).ok();
+            assert!(out.stderr.starts_with(&format!("mdadm: re-added {}\n", disks[1])), "{words}: {}", out.stderr);
+            assert!(out.stderr.contains("the bitmap covers what"), "{}", out.stderr);
+            in_sync_again();
+            settle();
+        }
+        mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+        assert_eq!(vm::verify_pattern("/dev/md0", 0, 4 * MIB, 1), [0; 0], "{words}");
+        assert_eq!(vm::verify_pattern("/dev/md0", 4 * MIB, MIB, 4), [0; 0], "{words}");
+        assert_eq!(vm::verify_pattern("/dev/md0", 5 * MIB, 19 * MIB, 1), [0; 0], "{words}");
+        mdadm("--stop /dev/md0").ok();
+    }
+}
+
+/// docs/lockless.md: a member comes back after another had been rebuilt in its place and had left too. The reference takes it
+/// for in sync, and what was written since it left is read back as it was before.
+fn comes_back_after_a_successor(words: &str, count: usize, stop: bool) {
+    let disks = vm::disks(count + 1, 64 * MIB);
+    let (old, new) = (&disks[0], &disks[count]);
+    create_settled(words, &disks[..count]);
+    mdadm(&format!("/dev/md0 --fail {old} --remove {old}")).ok();
+    vm::write_pattern("/dev/md0", 0, 20 * MIB, 7);
+    mdadm(&format!("/dev/md0 --add {new}")).ok();
+    in_sync_again();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    mdadm(&format!("/dev/md0 --fail {new} --remove {new}")).ok();
+    if stop {
+        mdadm("--stop /dev/md0").ok();
+        vm::reference(&format!("--assemble --run /dev/md0 {}", disks[1..count].join(" "))).ok();
+    }
+    let out = mdadm(&format!("/dev/md0 --re-add {old}")).ok();
+    assert!(out.stderr.starts_with(&format!("mdadm: added {old}\n")), "{words}: {}", out.stderr);
+    assert!(out.stderr.contains("not proven"), "{}", out.stderr);
+    in_sync_again();
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 20 * MIB, 7), [0; 0], "{words}");
+    mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn a_member_that_comes_back_after_a_successor_was_rebuilt_in_its_place_is_rebuilt_fully() {
+    comes_back_after_a_successor("-l1 -n2 --bitmap=lockless", 2, false);
+    comes_back_after_a_successor("-l1 -n2 --bitmap=internal", 2, true);
+    comes_back_after_a_successor("-l5 -n3 --bitmap=lockless", 3, true);
+}
+
+#[test]
+fn failed_members_come_back_all_at_once_and_missing_ones_are_found() {
+    let disks = vm::disks(4, 64 * MIB);
+    create_settled("-l6 -n4 --bitmap=internal", &disks);
+    mdadm(&format!("/dev/md0 --fail {} {}", disks[0], disks[3])).ok();
+    vm::write_pattern("/dev/md0", 0, 8 * MIB, 9);
+    let out = mdadm("/dev/md0 --re-add faulty").ok();
+    assert_eq!(out.stderr.matches(" to md0 succeed\n").count(), 2, "{}", out.stderr);
+    in_sync_again();
+    settle();
+    mdadm(&format!("/dev/md0 --fail {0} {1} --remove {0} {1}", disks[0], disks[1])).ok();
+    let out = mdadm("--manage /dev/md0 --test --re-add missing").ok();
+    assert_eq!(out.stderr.matches("re-added ").count(), 2, "{}", out.stderr);
+    in_sync_again();
+    assert_eq!(mdadm("--manage /dev/md0 --test --re-add missing").status, 2);
+    mdadm(&format!("/dev/md0 --fail {} {}", disks[2], disks[3])).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 9), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn what_cannot_come_back_is_refused_as_by_the_reference() {
+    let disks = vm::disks(4, 40 * MIB);
+    let number = disks[3].clone();
+    same(
+        "-l5 -n3 -b none",
+        &disks[..3],
+        &[
+            "/dev/md0 --fail #0 --remove #0 --re-add #0",
+            &format!("/dev/md0 --re-add {number}"),
+            "/dev/md0 --re-add /dev/nope",
+            "/dev/md0 --re-add missing",
+            "/dev/md0 --add missing",
+            "/dev/md0 --add #0",
+            "/dev/md0 --replace #0 --with #1",
+            "--manage /dev/md0 --add-spare #1",
+        ],
+    );
+}
+
+#[test]
+fn a_member_is_replaced_by_the_spare_that_was_chosen() {
+    let disks = vm::disks(5, 40 * MIB);
+    let lines = [
+        "/dev/md0 --replace #1",
+        "/dev/md0 --replace /dev/nope",
+        "/dev/md0 --replace loop0",
+        "--manage /dev/md0 --with #2",
+        "/dev/md0 --replace #0 --with #2",
+    ];
+    let (a, b) = (&disks[3], &disks[4]);
+    for by in [vm::reference as Mdadm, mdadm] {
+        create("-l5 -n3 -b none", &disks[..3]);
+        vm::write_pattern("/dev/md0", 0, 16 * MIB, 5);
+        sh(&format!("for d in {a} {b}; do dd if=/dev/zero of=$d bs=1M count=1 conv=notrunc status=none; done"));
+        by(&format!("/dev/md0 --add {a}")).ok();
+        let mut said = Vec::new();
+        let both = format!("/dev/md0 --add {b} --replace {} --with {b}", disks[1]);
+        for line in std::iter::once(both.as_str()).chain(lines) {
+            let mut line = line.to_owned();
+            for (n, disk) in disks.iter().enumerate() {
+                line = line.replace(&format!("#{n}"), disk);
+            }
+            let out = by(&line);
+            said.push((line, out.status, out.stdout, out.stderr));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            vm::wait_sync("md0");
+        }
+        let slot = attr("md0", &format!("dev-{}/slot", b.trim_start_matches("/dev/")));
+        assert_eq!((slot.as_str(), attr("md0", "sync_action").as_str()), ("1", "idle"), "{said:?}\n{}", mdstat());
+        assert_eq!(vm::verify_pattern("/dev/md0", 0, 16 * MIB, 5), [0; 0]);
+        static WANT: std::sync::OnceLock<Vec<(String, i32, String, String)>> = std::sync::OnceLock::new();
+        let want = WANT.get_or_init(|| said.clone());
+        for (want, got) in want.iter().zip(&said) {
+            assert_eq!((&got.0, got.1, &got.2), (&want.0, want.1, &want.2), "{} and {}", got.3, want.3);
+            assert!(got.3.starts_with(&want.3), "{}: {} and {}", got.0, got.3, want.3);
+        }
+        vm::reference("--stop /dev/md0").ok();
+    }
+}

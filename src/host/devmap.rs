@@ -69,6 +69,14 @@ impl DevMap {
         paths.iter().min_by_key(rank).map(String::as_str)
     }
 
+    /// The numbers of all devices, in their order.
+    #[must_use]
+    pub fn devices(&self) -> Vec<(u32, u32)> {
+        let mut devices: Vec<_> = self.paths.keys().copied().collect();
+        devices.sort_unstable();
+        devices
+    }
+
     /// All paths of a device, in no order.
     #[must_use]
     pub fn paths(&self, dev: (u32, u32)) -> &[String] {

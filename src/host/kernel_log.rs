@@ -1,9 +1,13 @@
 //! What the kernel said while a command ran: an ioctl gives only an errno, the reason is in the kernel log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::plan::manage::readd::LogLine;
 
 /// At most so many records are read, and so many lines are given.
 const MAX_RECORDS: usize = 1000;
@@ -47,6 +51,54 @@ impl KernelLog {
     }
 }
 
+/// All that the kernel itself said, oldest first, with seconds since 1970.
+///
+/// The clock of the log is neither that of the machine nor in step with it, and it stands while the machine sleeps. With `mark`
+/// a line is written into the log first, and times are counted back from it.
+#[must_use]
+pub fn history(dev: &Path, mark: Option<&str>) -> Vec<LogLine> {
+    let path = dev.join("kmsg");
+    if let Some(mark) = mark {
+        // Without the line the times are only less exact. Without its end it could not be read yet.
+        let line = format!("{mark}\n");
+        let _ = OpenOptions::new().write(true).open(&path).and_then(|mut f| f.write_all(line.as_bytes()));
+    }
+    let (Ok(now), Ok(up)) = (clock_gettime(ClockId::CLOCK_REALTIME), clock_gettime(ClockId::CLOCK_MONOTONIC_RAW))
+    else {
+        return Vec::new();
+    };
+    let Ok(mut file) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path) else {
+        return Vec::new();
+    };
+    let micros = |t: nix::sys::time::TimeSpec| t.tv_sec() * 1_000_000 + t.tv_nsec() / 1000;
+    let mut start = micros(now) - micros(up);
+    let mut found: Vec<(i64, String)> = Vec::new();
+    let mut record = vec![0u8; 8192];
+    loop {
+        match file.read(&mut record) {
+            Ok(n) if n > 0 => match record_of(record.get(..n).unwrap_or_default()) {
+                Some((true, at, text)) => found.push((at, text)),
+                Some((false, at, text)) if mark == Some(text.as_str()) => start = micros(now) - at,
+                _ => {}
+            },
+            // Overwritten while we read: what was read before has a gap behind it.
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => found.clear(),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            _ => break,
+        }
+    }
+    found.into_iter().map(|(at, text)| LogLine { at: (start + at).div_euclid(1_000_000), text }).collect()
+}
+
+/// Whether the kernel itself said it (facility 0), when by its clock in microseconds, and what.
+fn record_of(record: &[u8]) -> Option<(bool, i64, String)> {
+    let text = text_of(record)?;
+    let record = String::from_utf8_lossy(record);
+    let mut head = record.split_once(';')?.0.split(',');
+    let priority: u32 = head.next()?.parse().ok()?;
+    Some((priority >> 3 == 0, head.nth(1)?.parse().ok()?, text))
+}
+
 /// The text of a record `prio,seq,time,flags;text\n KEY=value\n`.
 fn text_of(record: &[u8]) -> Option<String> {
     let record = String::from_utf8_lossy(record);
@@ -82,5 +134,8 @@ mod tests {
                 && !is_about("md0: detected capacity change from 0 to 8", "md0")
         );
         assert_eq!(text_of(b"nonsense"), None);
+        let line = record_of(b"6,339,5140900,-;md: md0 stopped.\n").unwrap();
+        assert_eq!(line, (true, 5_140_900, "md: md0 stopped.".to_owned()));
+        assert_eq!(record_of(b"14,340,5140900,-;md: md0 stopped.\n").map(|r| r.0), Some(false), "said by a program");
     }
 }

@@ -1,4 +1,4 @@
-//! `--add` and `--add-spare`.
+//! `--add` and `--add-spare`: devices that become members anew.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ use crate::sysfs::value::{ArrayState, MetadataVersion};
 use crate::uuid::Uuid;
 
 impl Manager<'_> {
-    pub(super) fn add(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
+    pub(super) fn add_spare(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
         let facts = self.facts()?;
-        let running = self.running(&facts, &target.shown)?;
-        let device = self.open_new(&item.device)?;
+        let running = self.running(&facts, &target.shown)?.0;
+        let device = self.open_new(Path::new(&target.shown))?;
         self.add_as_new(item, target, &facts, &running, device)
     }
 
@@ -84,7 +84,7 @@ impl Manager<'_> {
     }
 
     /// The metadata of a member in sync.
-    pub(super) fn running(&self, facts: &ArrayFacts, shown: &str) -> Result<Running, Refusal> {
+    pub(super) fn running(&self, facts: &ArrayFacts, shown: &str) -> Result<(Running, RealDevice), Refusal> {
         let name = &facts.shown;
         let array = self.array.as_ref().ok_or_else(|| Refusal::new(format!("{name} is not open")))?;
         let minor = match array.sysfs.get(attr::METADATA_VERSION) {
@@ -116,13 +116,13 @@ impl Manager<'_> {
             let sysfs_block = array.sysfs.get(attr::LOGICAL_BLOCK_SIZE).filter(|b| *b > 0);
             let block = sysfs_block.or_else(|| crate::kernel::blk::logical_block_size(&array.file).ok()).unwrap_or(512);
             let readonly = state == Some(ArrayState::Readonly);
-            return Ok(Running { minor, sb, bitmap, block, readonly });
+            return Ok((Running { minor, sb, bitmap, block, readonly }, device));
         }
         Err(Refusal::new(format!("cannot add {shown} to {name}: no active member's superblock can be read")))
     }
 
     /// A node of a device: by its kernel name, else by a walk over /dev.
-    fn node(&self, dev: (u32, u32), kname: &str, devices: &mut Option<DevMap>) -> Option<PathBuf> {
+    pub(super) fn node(&self, dev: (u32, u32), kname: &str, devices: &mut Option<DevMap>) -> Option<PathBuf> {
         let plain = self.host.dev.join(kname);
         if block_dev(&plain) == Some(dev) {
             return Some(plain);

@@ -2,7 +2,9 @@
 
 mod add;
 mod gather;
+mod readd;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::devmap::dev_of;
 use crate::host::node::{OpenArray, OpenError};
-use crate::plan::manage::{self, ArrayFacts, Target};
+use crate::plan::manage::{self, ArrayFacts, Target, replace};
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::attr;
 use crate::sysfs::value::SyncAction;
@@ -34,8 +36,16 @@ pub fn run(req: &ManageRequest) -> Exit {
             return Exit::FAIL;
         }
     };
-    let mut manager =
-        Manager { req, host: &host, array: Some(array), facts: None, shown: Plan::default(), changed: 0, frozen: None };
+    let mut manager = Manager {
+        req,
+        host: &host,
+        array: Some(array),
+        facts: None,
+        shown: Plan::default(),
+        changed: 0,
+        replaced: VecDeque::new(),
+        frozen: None,
+    };
     let exit = match manager.all() {
         Ok(exit) => exit,
         Err(refusal) => {
@@ -80,12 +90,19 @@ struct Manager<'a> {
     /// With `--plan`: all steps.
     shown: Plan,
     changed: u32,
+    /// Slots whose members are to be replaced, without a chosen spare yet.
+    replaced: VecDeque<u32>,
     /// The array whose sync actions are held back.
     frozen: Option<String>,
 }
 
 impl Manager<'_> {
     fn all(&mut self) -> Result<Exit, Refusal> {
+        if self.req.update.is_some() {
+            return Err(Refusal::new(
+                "--update with --re-add is not in this version of mdadm-rs yet; nothing was changed",
+            ));
+        }
         if self.req.readonly {
             let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
             self.execute(&Plan { steps: vec![Step::SetReadOnly { devname }] })?;
@@ -102,7 +119,10 @@ impl Manager<'_> {
     /// start in between, as in the reference.
     fn freeze(&mut self) -> Result<(), Refusal> {
         let coming = self.req.items.iter().filter(|i| !matches!(i.op, ManageOp::Fail | ManageOp::Remove)).count();
-        let Some(array) = self.array.as_ref().filter(|_| coming > 1) else { return Ok(()) };
+        // A word can stand for several.
+        let words = ["missing", "faulty", "failed"];
+        let many = coming > 1 || self.req.items.iter().any(|i| words.iter().any(|w| i.device.as_os_str() == *w));
+        let Some(array) = self.array.as_ref().filter(|_| coming > 0 && many) else { return Ok(()) };
         if array.sysfs.get(attr::SYNC_ACTION) != Some(SyncAction::Idle) {
             return Ok(());
         }
@@ -134,15 +154,22 @@ impl Manager<'_> {
         let word = item.device.to_string_lossy();
         let targets = match manage::members_of_word(item.op, &word, &facts)? {
             Some(targets) => targets,
+            None if word == "missing" => self.missing(&facts)?,
             None => vec![by_path(&item.device)?],
         };
         for target in targets {
             match item.op {
+                // Found by us: those that cannot come back are left alone.
+                ManageOp::ReAdd if word == "missing" => match self.come_back(item, &target) {
+                    Err(e) if e.lines.first().is_some_and(|l| l.ends_with("is not possible")) => continue,
+                    done => done?,
+                },
                 ManageOp::Fail => self.fail(&target)?,
                 ManageOp::Remove => self.remove(&target)?,
-                ManageOp::Add | ManageOp::AddSpare => self.add(item, &target)?,
-                // Still marked as to come in the option table.
-                _ => return Err(Refusal::new("not in this version of mdadm-rs yet; nothing was changed")),
+                ManageOp::AddSpare => self.add_spare(item, &target)?,
+                ManageOp::Add | ManageOp::ReAdd => self.come_back(item, &target)?,
+                ManageOp::Replace => self.replace(&target)?,
+                ManageOp::With => self.with(&target)?,
             }
             self.changed += 1;
         }
@@ -181,6 +208,35 @@ impl Manager<'_> {
         facts.after_remove(target);
         self.remember(facts);
         self.say(format!("hot removed {} from {}", target.shown, self.req.array.display()));
+        Ok(())
+    }
+
+    fn replace(&mut self, target: &Target) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let (plan, slot) = replace::replace(&facts, target)?;
+        self.execute(&plan).map_err(|e| {
+            let line = format!("Failed to request replacement for {}", target.shown);
+            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+        })?;
+        self.replaced.push_back(slot);
+        if self.req.common.verbose >= 0 {
+            self.say(format!("Marked {} (device {slot} in {}) for replacement", target.shown, facts.shown));
+        }
+        Ok(())
+    }
+
+    /// The first `--with` goes with the first `--replace`.
+    fn with(&mut self, target: &Target) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let none = || Refusal::new(format!("No matching --replace device for --with {}", target.shown));
+        let slot = self.replaced.pop_front().ok_or_else(none)?;
+        self.execute(&replace::with(&facts, target, slot)?).map_err(|e| {
+            let line = format!("Failed to set {} as preferred replacement.", target.shown);
+            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+        })?;
+        if self.req.common.verbose >= 0 {
+            self.say(format!("Marked {} in {} as replacement for device {slot}", target.shown, facts.shown));
+        }
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 
 pub mod add;
 pub mod facts;
+pub mod readd;
+pub mod replace;
 
 use crate::cli::request::ManageOp;
 use crate::error::Refusal;

@@ -11,7 +11,7 @@ fn member(minor: u32, slot: Option<u32>) -> Member {
     }
 }
 
-fn array(level: Level, layout: u32, slots: u32) -> ArrayFacts {
+pub(super) fn array(level: Level, layout: u32, slots: u32) -> ArrayFacts {
     ArrayFacts {
         devname: "md0".into(),
         shown: "/dev/md0".into(),

@@ -1,0 +1,220 @@
+//! `--re-add`, and `--add` of a device that was a member before.
+
+use std::path::{Path, PathBuf};
+
+use super::{Manager, by_path};
+use crate::bitmap::summary::{self, Counts};
+use crate::blockio::ReadAt;
+use crate::cli::request::{ManageItem, ManageOp};
+use crate::device::real::{Access, RealDevice};
+use crate::error::Refusal;
+use crate::host::devmap::DevMap;
+use crate::host::kernel_log;
+use crate::plan::manage::add::{NewMember, Running, spec};
+use crate::plan::manage::readd::{Verdict, judge, unbroken};
+use crate::plan::manage::{ArrayFacts, Member, Target, remove};
+use crate::plan::step::{Plan, Step};
+use crate::superblock::v1::{self, Role, SuperV1, devflag};
+use crate::units::Sectors;
+use crate::uuid::Uuid;
+
+impl Manager<'_> {
+    /// `--add`, `--re-add`: by the bitmap where that is proven to be enough.
+    pub(super) fn come_back(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let member = facts.find(target).map(|(_, m)| m.clone());
+        if let Some(member) = member.filter(|m| m.faulty && item.op == ManageOp::ReAdd) {
+            return self.faulty_member_back(item, target, &facts, &member);
+        }
+        let device = self.open_new(Path::new(&target.shown))?;
+        let (running, good) = self.running(&facts, &target.shown)?;
+        let former = v1::read(&device, running.minor).ok().flatten();
+        let verdict = match &former {
+            None => Verdict::Never("it has no superblock of this array".into()),
+            Some(former) => self.verdict(&facts, &running, former, &device, target),
+        };
+        let again = item.op == ManageOp::ReAdd;
+        match (verdict, former) {
+            (Verdict::Proven(slot), Some(former)) => {
+                drop(device);
+                match self.by_bitmap(item, target, &facts, &former, slot) {
+                    Ok(()) => {
+                        self.say_missed(target, &running, &good);
+                        Ok(())
+                    }
+                    Err(refusal) if again => Err(not_possible(target, &facts, refusal.lines)),
+                    Err(_) => {
+                        let device = self.open_new(Path::new(&target.shown))?;
+                        self.add_as_new(item, target, &facts, &running, device)
+                    }
+                }
+            }
+            (Verdict::Unproven(slot, why), _) => {
+                self.add_as_new(item, target, &facts, &running, device)?;
+                self.say_unproven(target, slot, &why, &running);
+                Ok(())
+            }
+            (Verdict::Never(why), _) if again => {
+                let why = format!("{}: {why}; --add would rebuild it fully", target.shown);
+                Err(not_possible(target, &facts, vec![why]))
+            }
+            _ => self.add_as_new(item, target, &facts, &running, device),
+        }
+    }
+
+    fn verdict(
+        &self,
+        facts: &ArrayFacts,
+        running: &Running,
+        former: &SuperV1,
+        device: &RealDevice,
+        target: &Target,
+    ) -> Verdict {
+        let kname = target.dev.and_then(|d| self.host.sysfs.block_name(d)).unwrap_or_default();
+        let last = self.array.as_ref().and_then(|a| a.sysfs.text("last_sync_action").ok().flatten());
+        // A kernel that does not say it may have rebuilt anything.
+        let last = last.unwrap_or_else(|| "recover".into());
+        let left = i64::try_from(former.utime()).unwrap_or(i64::MAX);
+        judge(facts, running, former, device.size().sectors(), || {
+            let mark = format!("mdadm: can {kname} come back into {} by the bitmap?", facts.devname);
+            let log = kernel_log::history(&self.host.dev, Some(mark.as_str()).filter(|_| !self.req.common.plan));
+            unbroken(&log, &facts.devname, &kname, left, last.trim())
+        })
+    }
+
+    /// Tells the kernel that the device is the member of this slot.
+    fn by_bitmap(
+        &mut self,
+        item: &ManageItem,
+        target: &Target,
+        facts: &ArrayFacts,
+        former: &SuperV1,
+        slot: u32,
+    ) -> Result<(), Refusal> {
+        use crate::kernel::md::disk;
+        let had = |flag: u8| former.devflags() & flag != 0;
+        let back = NewMember {
+            shown: target.shown.clone(),
+            dev: target.dev.unwrap_or_default(),
+            size: Sectors(0),
+            block: 512,
+            uuid: Uuid([0; 16]),
+            write_mostly: item.write_mostly.unwrap_or(had(devflag::WRITE_MOSTLY)),
+            failfast: item.failfast.unwrap_or(had(devflag::FAILFAST)),
+            stale_supers: Vec::new(),
+            any_block: false,
+        };
+        let raid_disk = i32::try_from(slot).unwrap_or(-1);
+        let spec = spec(&back, former.dev_number(), raid_disk, disk::ACTIVE | disk::SYNC);
+        let device = PathBuf::from(&target.shown);
+        self.execute(&Plan { steps: vec![Step::AddDisk { devname: facts.devname.clone(), device, spec }] })?;
+        let mut facts = facts.clone();
+        let kname = self.host.sysfs.block_name(back.dev).unwrap_or_default();
+        facts.after_add(back.dev, kname, former.dev_number());
+        self.remember(facts);
+        if self.req.common.verbose >= 0 {
+            self.say(format!("re-added {}", target.shown));
+        }
+        Ok(())
+    }
+
+    /// A member that failed and is still attached.
+    fn faulty_member_back(
+        &mut self,
+        item: &ManageItem,
+        target: &Target,
+        facts: &ArrayFacts,
+        member: &Member,
+    ) -> Result<(), Refusal> {
+        let (running, good) = self.running(facts, &target.shown)?;
+        let path = member.dev.and_then(|dev| self.node(dev, &member.kname, &mut None));
+        let path = path.ok_or_else(|| not_possible(target, facts, vec!["it has no node in /dev".into()]))?;
+        let device = RealDevice::open(&path, Access::Read)
+            .map_err(|e| not_possible(target, facts, vec![format!("{}: {e}", path.display())]))?;
+        let verdict = match v1::read(&device, running.minor) {
+            Ok(Some(former)) => self.verdict(facts, &running, &former, &device, target),
+            _ => Verdict::Never("it has no superblock of this array".into()),
+        };
+        drop(device);
+        match verdict {
+            Verdict::Proven(_) => {
+                let attr = format!("dev-{}/state", member.kname.replace('/', "!"));
+                let devname = facts.devname.clone();
+                let step = Step::Sysfs { devname, attr, value: "re-add".into(), verify: None };
+                self.execute(&Plan { steps: vec![step] })?;
+                self.say(format!("re-add {} to {} succeed", target.shown, facts.devname));
+                self.say_missed(target, &running, &good);
+                Ok(())
+            }
+            Verdict::Unproven(slot, why) => {
+                self.execute(&remove(facts, target)?)?;
+                let mut facts = facts.clone();
+                facts.after_remove(target);
+                self.remember(facts.clone());
+                let access = if self.req.common.plan { Access::Read } else { Access::WriteExclusive };
+                let device = RealDevice::open(&path, access)
+                    .map_err(|e| not_possible(target, &facts, vec![format!("{}: {e}", path.display())]))?;
+                let target = Target { shown: path.display().to_string(), dev: member.dev, kname: None };
+                self.add_as_new(item, &target, &facts, &running, device)?;
+                self.say_unproven(&target, slot, &why, &running);
+                Ok(())
+            }
+            Verdict::Never(why) => Err(not_possible(target, facts, vec![format!("{}: {why}", target.shown)])),
+        }
+    }
+
+    /// `--re-add missing`: every device that has a place in this array by its superblock, and is no member.
+    pub(super) fn missing(&self, facts: &ArrayFacts) -> Result<Vec<Target>, Refusal> {
+        let running = self.running(facts, "missing devices")?.0;
+        let mut found = Vec::new();
+        let map = DevMap::read(self.host);
+        for dev in map.devices() {
+            if facts.members.iter().any(|m| m.dev == Some(dev)) {
+                continue;
+            }
+            let Some(path) = map.path(dev, self.req.common.prefer.as_deref()).map(PathBuf::from) else { continue };
+            let Ok(device) = RealDevice::open(&path, Access::ReadExclusive) else { continue };
+            let Ok(Some(sb)) = v1::read(&device, running.minor) else { continue };
+            if sb.set_uuid() == running.sb.set_uuid() && matches!(sb.role(), Role::Slot(_)) {
+                found.push(by_path(&path)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// How much the bitmap says has to be rebuilt.
+    fn say_missed(&self, target: &Target, running: &Running, good: &RealDevice) {
+        let Ok(Some(bitmap)) = summary::read(good, &running.sb) else { return };
+        let Ok(Some(counts)) = summary::counts(good, &bitmap) else { return };
+        let chunks = match counts {
+            Counts::Bits { dirty } => dirty,
+            Counts::States(states) => states.resync_chunks(false),
+        };
+        let size = bitmap.sb.sync_size().saturating_mul(512);
+        let bytes = chunks.saturating_mul(bitmap.chunk_bytes.unwrap_or(0)).min(size);
+        if self.req.common.verbose >= 0 {
+            self.say(format!(
+                "the bitmap covers what {} missed: {} MiB of {} MiB are rebuilt",
+                target.shown,
+                bytes.div_ceil(1 << 20),
+                size.div_ceil(1 << 20)
+            ));
+        }
+    }
+
+    fn say_unproven(&self, target: &Target, slot: u32, why: &str, running: &Running) {
+        if self.req.common.verbose >= 0 {
+            let mib = running.sb.size().div_ceil(2048);
+            self.say(format!(
+                "{} was in slot {slot}, but the bitmap is not proven to cover what it missed: {why}. It is rebuilt fully \
+                 ({mib} MiB).",
+                target.shown
+            ));
+        }
+    }
+}
+
+fn not_possible(target: &Target, facts: &ArrayFacts, why: Vec<String>) -> Refusal {
+    let line = format!("--re-add for {} to {} is not possible", target.shown, facts.shown);
+    why.into_iter().fold(Refusal::new(line), Refusal::hint)
+}
