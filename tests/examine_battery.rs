@@ -258,3 +258,23 @@ fn an_imsm_member_is_named_on_a_plain_file() {
     assert_eq!(mdadm("--zero-superblock -f", &path).status.code(), Some(0));
     assert_eq!(mdadm("-E", &path).status.code(), Some(1));
 }
+
+#[test]
+fn zeroing_default_metadata_takes_1_2_only_as_the_reference_does() {
+    let dir = tempfile::tempdir().unwrap();
+    for (minor, status) in [(0, 2), (1, 2), (2, 0)] {
+        let path = dir.path().join(format!("m{minor}"));
+        std::fs::File::create_new(&path).unwrap().set_len(20 << 20).unwrap();
+        let member = path.to_str().unwrap();
+        let mdadm = |line: String| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            std::process::Command::new(env!("CARGO_BIN_EXE_mdadm")).args(words).output().unwrap()
+        };
+        let made = mdadm(format!("--create /dev/md0 --offline -q -R -e1.{minor} -l1 -n2 -b none {member} missing"));
+        assert!(made.status.success(), "{made:?}");
+        let before = std::fs::read(&path).unwrap();
+        let zeroed = mdadm(format!("--zero-superblock -e default {member}"));
+        assert_eq!(zeroed.status.code(), Some(status), "1.{minor}: {zeroed:?}");
+        assert_eq!(std::fs::read(&path).unwrap() == before, status == 2, "1.{minor}");
+    }
+}

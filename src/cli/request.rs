@@ -76,9 +76,9 @@ pub enum Metadata {
     V1_0,
     /// 1.1
     V1_1,
-    /// 1.2
+    /// 1.2, "default"
     V1_2,
-    /// "1" or "default": 1.2 on create, any 1.x on assemble
+    /// "1": 1.2 on create, any 1.x on reading and assembling
     V1Default,
     /// ddf
     Ddf,

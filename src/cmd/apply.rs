@@ -18,7 +18,7 @@ use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
 use crate::plan::step::{DiskSpec, MemberBy, Plan, Step};
-use crate::sysfs::{ArrayDir, LlbitmapSupport, SysfsError, attr};
+use crate::sysfs::{SysfsError, attr};
 
 /// Why a plan stopped.
 #[derive(Debug)]
@@ -72,20 +72,6 @@ fn failed(what: impl fmt::Display, e: &io::Error) -> ApplyError {
 
 fn sysfs_failed(devname: &str, e: &SysfsError) -> ApplyError {
     ApplyError { line: format!("{devname}: {e}"), after: Vec::new() }
-}
-
-/// What this kernel lacks for a lockless bitmap.
-fn lockless_missing(dir: &ArrayDir) -> Option<String> {
-    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
-    match dir.llbitmap_support() {
-        Ok(LlbitmapSupport::TooOld) => {
-            Some(format!("this kernel ({release}) has no choice of bitmaps: a lockless one takes Linux 6.18 or later"))
-        }
-        Ok(LlbitmapSupport::NotBuiltIn) => {
-            Some(format!("this kernel ({release}) was built without the lockless bitmap (CONFIG_MD_LLBITMAP)"))
-        }
-        Ok(LlbitmapSupport::Yes) | Err(_) => None,
-    }
 }
 
 impl<'a> Session<'a> {
@@ -256,7 +242,9 @@ impl<'a> Session<'a> {
         dir.store_text(attr, value).map_err(|e| {
             let mut failure = sysfs_failed(devname, &e);
             if value == "llbitmap" {
-                failure.after.extend(lockless_missing(dir));
+                let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
+                let support = dir.llbitmap_support().ok();
+                failure.after.extend(support.and_then(|s| s.missing(&release.unwrap_or_default())));
             }
             failure
         })?;

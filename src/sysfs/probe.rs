@@ -26,6 +26,22 @@ pub enum LlbitmapSupport {
     TooOld,
 }
 
+impl LlbitmapSupport {
+    /// What a kernel of this release lacks for a lockless bitmap, in words.
+    #[must_use]
+    pub fn missing(self, release: &str) -> Option<String> {
+        match self {
+            LlbitmapSupport::Yes => None,
+            LlbitmapSupport::NotBuiltIn => {
+                Some(format!("this kernel ({release}) was built without the lockless bitmap (CONFIG_MD_LLBITMAP)"))
+            }
+            LlbitmapSupport::TooOld => Some(format!(
+                "this kernel ({release}) has no choice of bitmaps: a lockless one takes Linux 6.18 or later"
+            )),
+        }
+    }
+}
+
 pub(super) fn bitmap_types(text: &str) -> Vec<BitmapType> {
     let list = ChoiceList::from_attr(text).unwrap_or(ChoiceList { words: Vec::new(), active: None });
     let active = list.active;

@@ -208,7 +208,6 @@ fn facts(
         block: device.logical_block_size(),
         write_mostly,
         failfast,
-        data_offset: None,
         device_uuid,
         stale_supers: stale_supers(design, device, size),
         zeroes_by_unmap,

@@ -42,8 +42,6 @@ pub struct MemberFacts {
     pub write_mostly: bool,
     /// `--failfast`
     pub failfast: bool,
-    /// `--data-offset=variable`: its own, in sectors.
-    pub data_offset: Option<Sectors>,
     /// The uuid it will have.
     pub device_uuid: Uuid,
     /// Byte offsets of older md superblocks that would be found beside the new one, and how many bytes to clear.
