@@ -84,6 +84,12 @@ impl Level {
         matches!(self, Level::Raid1 | Level::Raid4 | Level::Raid5 | Level::Raid6 | Level::Raid10)
     }
 
+    /// Whether all members use equally much, which their superblocks record; linear and raid0 take each whole.
+    #[must_use]
+    pub fn has_size(self) -> bool {
+        self.is_redundant() || matches!(self, Level::Multipath | Level::Faulty)
+    }
+
     /// Whether the level computes parity (raid4, raid5, raid6).
     #[must_use]
     pub fn is_parity(self) -> bool {

@@ -215,3 +215,49 @@ fn a_device_that_is_held_is_refused_and_its_holder_named() {
     File::open(&members[2]).unwrap().read_exact_at(&mut first, 4096).unwrap();
     assert_eq!(first, [0; 4096]);
 }
+
+/// The superblock of a member with what differs from run to run taken out: uuids, times, the checksum.
+fn masked(path: &str) -> (Minor, SuperV1) {
+    let (minor, mut sb) = super_of(path);
+    sb.put_set_uuid(mdadm::uuid::Uuid([0; 16]));
+    sb.put_device_uuid(mdadm::uuid::Uuid([0; 16]));
+    sb.put_set_name(b"");
+    sb.set_ctime_raw(0);
+    sb.set_utime_raw(0);
+    sb.set_sb_csum(0);
+    (minor, sb)
+}
+
+#[test]
+fn a_level_that_the_kernel_has_not_is_refused_before_anything_is_written() {
+    let members = [disk(33001 * 1024), disk(40111 * 1024)];
+    let (a, b) = (&members[0], &members[1]);
+    let before = hash(&members);
+    for level in [
+        format!("faulty -n1 {a}"),
+        format!("faulty -n1 -prp3 -e1.0 {b}"),
+        format!("multipath -n2 {a} {b}"),
+        format!("multipath -n2 -e1.1 {b} {a}"),
+        format!("multipath -n2 -z9001 {a} {b}"),
+    ] {
+        for how in ["", "--plan"] {
+            let out = mdadm(&format!("--create /dev/md0 -R {how} -l {level}"));
+            assert_eq!((out.status, out.stdout.as_str()), (1, ""), "{level}");
+            let name = level.split(' ').next().unwrap();
+            assert!(out.stderr.contains(&format!("has no raid level {name}")), "{level}: {}", out.stderr);
+            assert!(out.stderr.contains("Linux 6.8 removed it"), "{level}: {}", out.stderr);
+        }
+        assert_eq!(hash(&members), before, "{level}");
+        assert!(!std::path::Path::new("/sys/block/md0/md").exists(), "{level} left an array");
+        // What would be written is what the reference writes before the kernel refuses it.
+        let used: Vec<&String> = members.iter().filter(|m| level.contains(m.as_str())).collect();
+        assert_eq!(vm::reference(&format!("--create /dev/md0 -R -l {level}")).status, 1);
+        let theirs: Vec<_> = used.iter().map(|m| masked(m)).collect();
+        mdadm(&format!("--create /dev/md0 -q -R --offline -l {level}")).ok();
+        let ours: Vec<_> = used.iter().map(|m| masked(m)).collect();
+        for (o, t) in ours.iter().zip(&theirs) {
+            assert!(o.0 == t.0 && o.1.bytes() == t.1.bytes(), "{level}: {:x?}\n{:x?}", o.1.bytes(), t.1.bytes());
+        }
+        sh(&format!("for d in {a} {b}; do dd if=/dev/zero of=$d bs=1M count=40 conv=fsync status=none || true; done"));
+    }
+}

@@ -7,6 +7,7 @@ pub mod map;
 pub mod mdstat;
 pub mod names;
 pub mod node;
+pub mod personality;
 pub mod udev;
 
 use std::path::PathBuf;
@@ -54,6 +55,12 @@ impl Host {
     #[must_use]
     pub fn map(&self) -> map::MapDir {
         map::MapDir::at(&self.run)
+    }
+
+    /// The kernel's release, `7.2.13`.
+    #[must_use]
+    pub fn release(&self) -> String {
+        nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// The name of this host, as in the `homehost` of new arrays.

@@ -113,7 +113,7 @@ fn spare_bitmap_sectors(device: Sectors) -> u64 {
 /// Sectors that the bitmap takes on disk, slack included, and its `sectors_reserved`.
 fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
     match shape.bitmap {
-        BitmapArea::None if shape.level.is_redundant() || shape.sized => (spare_bitmap_sectors(device), 0),
+        BitmapArea::None if shape.level.has_size() || shape.sized => (spare_bitmap_sectors(device), 0),
         BitmapArea::None => (0, 0),
         BitmapArea::Internal { chunk_bytes } => {
             let chunks = (sync.0.saturating_mul(SECTOR_BYTES)).div_ceil(chunk_bytes.max(1));
@@ -168,7 +168,7 @@ pub fn available(shape: &Shape, device: Sectors, data_offset: Sectors) -> Result
 #[must_use]
 pub fn usable(shape: &Shape, available: Sectors) -> Sectors {
     match shape.level {
-        Level::Linear | Level::Faulty => available,
+        Level::Linear | Level::Faulty | Level::Multipath => available,
         _ if shape.chunk.0 == 0 => available.round_down(Sectors(128)),
         _ => available.round_down(shape.chunk),
     }

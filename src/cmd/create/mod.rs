@@ -3,6 +3,7 @@
 mod after;
 mod gather;
 mod identity;
+mod kernel;
 
 use super::apply::Session;
 use super::node;
@@ -44,6 +45,8 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     if req.common.verbose > 0 {
         design.notes.iter().for_each(complain);
     }
+    let host = Host::default();
+    kernel::refuse_missing(req, &design, &host)?;
     let gathered = gather(req, &design)?;
     let sizing = sizing::sizing(&design, given_size(req), given_offset(req), &gathered.members)?;
     let mut warned = gathered.warned;
@@ -66,7 +69,6 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         confirm(req)?;
     }
     remarks(req, &design, &gathered.members);
-    let host = Host::default();
     let (lock, typed, node) = if req.common.offline { (None, None, None) } else { choose_node(req, &host)? };
     let identity = identity(req, &host, typed.as_ref())?;
     let parts = steps::Parts {

@@ -73,13 +73,9 @@ fn minor(req: &CreateRequest) -> Result<Minor, Refusal> {
 fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Refusal> {
     let number = level.raw();
     let listed = req.members.len();
-    if matches!(level, Level::Multipath | Level::Faulty | Level::Container) {
-        let exit = if level == Level::Container { Exit::USAGE } else { Exit::FAIL };
-        return refuse(format!(
-            "level {} cannot be created by mdadm-rs: the kernel has no such personality.",
-            level.name()
-        ))
-        .map_err(|r: Refusal| r.with_exit(exit));
+    if level == Level::Container {
+        return Err(Refusal::new("level container cannot be created by mdadm-rs: native metadata has no such level.")
+            .with_exit(Exit::USAGE));
     }
     if raid_disks < 4 && level == Level::Raid6 {
         return refuse("at least 4 raid-devices needed for level 6");
@@ -131,12 +127,18 @@ fn layout_number(req: &CreateRequest, level: Level, raid_disks: u32, notes: &mut
         (None, Level::Raid10) => 0x102,
         // 'original': what the kernel wants to know of members of different sizes (Linux 5.4).
         (None, Level::Raid0) => 1,
+        (None, Level::Faulty) => layout::parse(level, "clear").unwrap_or(0),
         (None, _) => 0,
     };
-    if given.is_none() && matches!(level, Level::Raid5 | Level::Raid6 | Level::Raid10) {
-        let name = if level == Level::Raid10 { "n2".into() } else { layout::name(level, number).unwrap_or_default() };
-        // The reference says it twice.
-        notes.extend([format!("layout defaults to {name}"), format!("layout defaults to {name}")]);
+    if given.is_none() && matches!(level, Level::Raid5 | Level::Raid6 | Level::Raid10 | Level::Faulty) {
+        let name = match level {
+            Level::Raid10 => "n2".into(),
+            Level::Faulty => "clear".into(),
+            _ => layout::name(level, number).unwrap_or_default(),
+        };
+        // The reference says it twice where it chose the metadata version.
+        let times = if req.common.metadata.is_none() { 2 } else { 1 };
+        notes.extend(std::iter::repeat_n(format!("layout defaults to {name}"), times));
     }
     if level == Level::Raid10 {
         let copies = (number & 0xff).saturating_mul((number >> 8) & 0xff);

@@ -75,7 +75,7 @@ fn fault_lines(
         return (vec![small, format!("{path} is not suitable for this array.")], Sectors(0));
     };
     let space = place::usable(shape, space);
-    let line = match given.filter(|s| shape.level.is_redundant() && *s > space) {
+    let line = match given.filter(|s| shape.level.has_size() && *s > space) {
         _ if space.0 == 0 => format!("no free space left on {path}"),
         Some(size) => format!("{path} is smaller than given size. {}K < {}K + metadata", space.kib(), size.kib()),
         None => return (Vec::new(), space),
@@ -131,9 +131,9 @@ pub fn sizing(
         }
         _ => chunk_bytes,
     };
-    let note = (design.level.is_redundant() && given.is_none()).then(|| format!("size set to {}K", size.kib()));
+    let note = (design.level.has_size() && given.is_none()).then(|| format!("size set to {}K", size.kib()));
     let oversize = oversize(design, &shape, size, data_offset, members);
-    let size = if design.level.is_redundant() {
+    let size = if design.level.has_size() {
         size
     } else {
         // Stored, though no such level looks at it.
@@ -182,7 +182,7 @@ fn common_size(
         return Err(aborted(bad));
     }
     let size = match given {
-        Some(size) if design.level.is_redundant() => {
+        Some(size) if design.level.has_size() => {
             let step = if shape.chunk.0 == 0 { Sectors(2) } else { shape.chunk };
             size.round_down(step)
         }
