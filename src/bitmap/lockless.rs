@@ -3,6 +3,8 @@
 //! From the bitmap's start: the superblock, zeros up to byte [`DATA_OFFSET`], then one state byte per chunk. The kernel
 //! chooses the chunk itself when an array with a bitmap in its first use starts; [`kernel_chunk`] is that choice.
 
+use wide::i8x16;
+
 use super::BitmapError;
 use super::header::{BitmapSuper, state};
 use crate::blockio::ReadAt;
@@ -24,8 +26,12 @@ const PAGE_BYTES: u64 = 4096;
 /// States are read in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// States are counted in blocks of this size; a count of one block must fit a `u8`.
-const BLOCK: usize = 128;
+/// States are counted this many at once.
+const LANES: usize = 16;
+/// How many bytes are counted before the lanes, of eight bits each, are full.
+const BLOCK: usize = LANES * 255;
+/// States that one pass over a block counts: as many as stay in registers.
+const PER_PASS: usize = 4;
 
 /// The state of a chunk (kernel `enum llbitmap_state`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,13 +143,14 @@ impl StateCounts {
     /// Adds state bytes, in the order of the chunks.
     pub fn add(&mut self, states: &[u8]) {
         for block in states.chunks(BLOCK) {
-            // One pass per state, each over many bytes at a time; a block rarely has more than two.
+            let (lanes, rest) = block.as_chunks::<LANES>();
             let mut left = block.len() as u64;
-            for (count, state) in self.by_state.iter_mut().zip(0u8..) {
-                // At most BLOCK, which a u8 holds.
-                let n = u64::from(block.iter().fold(0u8, |n, b| n.wrapping_add(u8::from(*b == state))));
-                *count += n;
-                left -= n;
+            for (counts, first) in self.by_state.chunks_exact_mut(PER_PASS).zip((0i8..).step_by(PER_PASS)) {
+                for (count, n) in counts.iter_mut().zip(count_four(lanes, rest, first)) {
+                    *count += n;
+                    left -= n;
+                }
+                // Most blocks hold only some of the states.
                 if left == 0 {
                     break;
                 }
@@ -170,6 +177,24 @@ impl StateCounts {
         let beyond = covered.saturating_sub(sync_sectors.saturating_mul(SECTOR_BYTES));
         if last == Some(true) { whole.saturating_sub(beyond) } else { whole }
     }
+}
+
+/// How many bytes are each of the states `first` to `first + 3`. At most [`BLOCK`] bytes.
+fn count_four(lanes: &[[u8; LANES]], rest: &[u8], first: i8) -> [u64; PER_PASS] {
+    let wanted = [first, first + 1, first + 2, first + 3];
+    let mut counts = [i8x16::ZERO; PER_PASS];
+    for bytes in lanes {
+        let bytes = i8x16::new(bytes.map(u8::cast_signed));
+        for (count, state) in counts.iter_mut().zip(wanted) {
+            // Equal lanes are -1.
+            *count -= bytes.simd_eq(i8x16::splat(state));
+        }
+    }
+    let mut sums = counts.map(|c| c.to_array().map(|lane| u64::from(lane.cast_unsigned())).iter().sum());
+    for (sum, state) in sums.iter_mut().zip(wanted) {
+        *sum += rest.iter().filter(|b| b.cast_signed() == state).count() as u64;
+    }
+    sums
 }
 
 /// A chunk size and how many chunks of it cover the sync range.
@@ -345,6 +370,21 @@ mod tests {
         let mut counts = StateCounts::default();
         counts.add(&[2, 3, 0]);
         assert_eq!(counts.resync_bytes(false, 128 * 2 + 10, 65536), 2 * 65536);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn counting_many_states_at_once_counts_each(states in proptest::collection::vec(prop_oneof![0u8..9, 0u8..], 0..3 * BLOCK)) {
+            let mut counts = StateCounts::default();
+            counts.add(&states);
+            for state in ChunkState::ALL {
+                let want = states.iter().filter(|b| **b == state as u8).count() as u64;
+                prop_assert_eq!(counts.get(state), want);
+            }
+            prop_assert_eq!(counts.invalid, states.iter().filter(|b| **b > 7).count() as u64);
+        }
     }
 
     proptest! {

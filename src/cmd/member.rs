@@ -5,6 +5,7 @@ use std::io;
 use crate::blockio::ReadAt;
 use crate::cli::request::Metadata;
 use crate::cmd::apply::reason;
+use crate::device::cache::ReadOnce;
 use crate::superblock::SuperError;
 use crate::superblock::foreign::{self, Found};
 use crate::superblock::v0::{self, SuperV0};
@@ -41,6 +42,7 @@ impl Loaded {
 /// # Errors
 /// What is wrong with the only metadata there.
 pub fn load(dev: &dyn ReadAt, wanted: Option<Metadata>) -> Result<Option<Loaded>, SuperError> {
+    let dev = &ReadOnce::new(dev);
     let one = |minor| Ok(v1::read(dev, minor)?.map(|sb| Loaded::V1(minor, Box::new(sb))));
     match wanted {
         None => any(dev),
@@ -85,27 +87,42 @@ mod tests {
     use crate::device::mem::MemDevice;
     use crate::units::Bytes;
 
-    struct Counting(MemDevice, Cell<usize>);
+    /// Reads whole blocks, as a device opened with O_DIRECT, and keeps count: bytes of block 0, and of all others.
+    struct Counting {
+        dev: MemDevice,
+        block: u32,
+        first: Cell<u64>,
+        others: Cell<u64>,
+    }
 
     impl ReadAt for Counting {
         fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-            self.1.set(self.1.get() + buf.len());
-            self.0.read_at(offset, buf)
+            let block = u64::from(self.block);
+            let start = offset / block;
+            let end = (offset + buf.len() as u64).div_ceil(block);
+            for n in start..end {
+                let count = if n == 0 { &self.first } else { &self.others };
+                count.set(count.get() + block);
+            }
+            self.dev.read_at(offset, buf)
         }
 
         fn size(&self) -> Bytes {
-            self.0.size()
+            self.dev.size()
         }
 
         fn logical_block_size(&self) -> u32 {
-            512
+            self.block
         }
     }
 
     #[test]
-    fn looking_for_metadata_reads_at_most_16_kib_of_a_device() {
-        let blank = Counting(MemDevice::new(1 << 20), Cell::new(0));
-        assert!(load(&blank, None).unwrap().is_none());
-        assert!((1..=16 * 1024).contains(&blank.1.get()), "{}", blank.1.get());
+    fn looking_for_metadata_reads_at_most_16_kib_of_a_device_and_the_block_of_a_partition_table() {
+        for (block, len) in [(512, 1 << 20), (512, 1_048_064), (4096, 1 << 20), (4096, (1 << 20) + 4096)] {
+            let blank = Counting { dev: MemDevice::new(len), block, first: Cell::new(0), others: Cell::new(0) };
+            assert!(load(&blank, None).unwrap().is_none());
+            let (first, others) = (blank.first.get(), blank.others.get());
+            assert!(first <= 4096 && (1..=16 * 1024).contains(&others), "{block} {len}: {first} {others}");
+        }
     }
 }

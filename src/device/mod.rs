@@ -2,6 +2,7 @@
 //!
 //! Reading commands get `&dyn ReadAt`, so a write in one of them does not compile.
 
+pub mod cache;
 pub mod mem;
 pub mod real;
 

@@ -1,0 +1,64 @@
+//! A view of a device that reads no block twice: for looking through the places where metadata may be.
+
+use std::cell::RefCell;
+use std::io;
+
+use super::ReadAt;
+use crate::units::Bytes;
+
+/// Reads longer than this are not kept; in bytes.
+const KEPT: usize = 4096;
+
+/// A device whose blocks are read once while this view lives. Never for a device that changes meanwhile.
+pub struct ReadOnce<'a> {
+    dev: &'a dyn ReadAt,
+    seen: RefCell<Vec<(u64, Vec<u8>)>>,
+}
+
+impl<'a> ReadOnce<'a> {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new(dev: &'a dyn ReadAt) -> ReadOnce<'a> {
+        ReadOnce { dev, seen: RefCell::default() }
+    }
+
+    /// The whole blocks around a range, as far as the device goes: where they start, and their bytes.
+    fn blocks(&self, offset: u64, len: usize) -> Option<(u64, usize)> {
+        let block = u64::from(self.logical_block_size().max(512));
+        let start = offset - offset % block;
+        let end = offset.checked_add(u64::try_from(len).ok()?)?.checked_next_multiple_of(block)?;
+        Some((start, usize::try_from(end.min(self.size().0).checked_sub(start)?).ok()?))
+    }
+
+    /// Copies what an earlier read holds; false where none holds it all.
+    fn copy_seen(&self, offset: u64, buf: &mut [u8]) -> bool {
+        let seen = self.seen.borrow();
+        let inside = seen.iter().find_map(|(start, bytes)| {
+            let skip = usize::try_from(offset.checked_sub(*start)?).ok()?;
+            bytes.get(skip..skip.checked_add(buf.len())?)
+        });
+        inside.map(|bytes| buf.copy_from_slice(bytes)).is_some()
+    }
+}
+
+impl ReadAt for ReadOnce<'_> {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.copy_seen(offset, buf) {
+            return Ok(());
+        }
+        let Some((start, len)) = self.blocks(offset, buf.len()).filter(|(_, len)| *len <= KEPT) else {
+            return self.dev.read_at(offset, buf);
+        };
+        let blocks = self.dev.read_vec(start, len)?;
+        self.seen.borrow_mut().push((start, blocks));
+        if self.copy_seen(offset, buf) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn size(&self) -> Bytes {
+        self.dev.size()
+    }
+
+    fn logical_block_size(&self) -> u32 {
+        self.dev.logical_block_size()
+    }
+}
