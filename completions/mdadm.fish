@@ -19,9 +19,10 @@ internal\t''
 lockless\t''"
 complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
 complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
-complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G' -r
+complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each' -r
 complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r -f -a "resync\t''
 bitmap\t''"
+complete -c mdadm -l logical-block-size -d 'sectors of the array, larger than its members\' (Linux 6.19)' -r
 complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
 complete -c mdadm -s m -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
 complete -c mdadm -s N -l name -d 'name of the new array, at most 32 bytes' -r

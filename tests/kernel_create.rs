@@ -261,3 +261,64 @@ fn a_level_that_the_kernel_has_not_is_refused_before_anything_is_written() {
         sh(&format!("for d in {a} {b}; do dd if=/dev/zero of=$d bs=1M count=40 conv=fsync status=none || true; done"));
     }
 }
+
+#[test]
+fn members_with_data_offsets_of_their_own_keep_their_data() {
+    let members = disks(3, 40 * MIB);
+    // A name with colons, as in /dev/disk/by-path.
+    sh(&format!("ln -s {} /dev/pci-0000:00:1f.2", members[1]));
+    let list = format!("{}:4M /dev/pci-0000:00:1f.2:9M {}", members[0], members[2]);
+    mdadm(&format!("--create /dev/md0 -q -R -l5 -n3 -b internal --data-offset=variable {list}")).ok();
+    wait_sync("md0");
+    let offsets: Vec<u64> = members.iter().map(|m| super_of(m).1.data_offset() / 2048).collect();
+    assert_eq!(offsets, [4, 9, 4], "MiB");
+    vm::write_pattern("/dev/md0", 0, 60 * MIB, 3);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble /dev/md0 {}", members.join(" "))).ok();
+    assert!(vm::verify_pattern("/dev/md0", 0, 60 * MIB, 3).is_empty());
+    mdadm(&format!("/dev/md0 --fail {}", members[1])).ok();
+    assert!(vm::verify_pattern("/dev/md0", 0, 60 * MIB, 3).is_empty());
+    mdadm("--stop /dev/md0").ok();
+    let out =
+        mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --data-offset=variable {}:4M {}:x", members[0], members[1]));
+    assert_eq!(out.status, 2);
+    assert!(out.stderr.contains("What follows its last colon is no size"), "{}", out.stderr);
+}
+
+#[test]
+fn the_logical_block_size_is_set_however_the_array_is_made() {
+    let members = disks(2, 20 * MIB);
+    let list = members.join(" ");
+    let create = "-q -R -l1 -n2 --assume-clean -b internal --logical-block-size=4096";
+    for how in ["", "--readonly", "-e1.0"] {
+        mdadm(&format!("--create /dev/md0 {how} {create} {list}")).ok();
+        for name in ["queue/logical_block_size", "md/logical_block_size"] {
+            assert_eq!(sh(&format!("cat /sys/block/md0/{name}")).trim(), "4096", "{how} {name}");
+        }
+        mdadm("--stop /dev/md0").ok();
+    }
+    mdadm(&format!("--create /dev/md0 --offline {create} {list}")).ok();
+    assert_eq!(super_of(&members[0]).1.logical_block_size(), 4096);
+    mdadm(&format!("--assemble /dev/md0 {list}")).ok();
+    assert_eq!(sh("cat /sys/block/md0/queue/logical_block_size").trim(), "4096");
+}
+
+#[test]
+fn a_block_size_that_the_array_would_not_have_is_refused_before_anything_is_written() {
+    let members = [disk(20 * MIB), disk_with_blocks(20 * MIB, 4096)];
+    let (a, b) = (&members[0], &members[1]);
+    let before = hash(&members);
+    for (bytes, list, why) in [
+        (512, format!("{a} missing"), "have 512 bytes, and so will"),
+        (2048, format!("{a} {b}"), "have 4096 bytes, and so will"),
+        (8192, format!("{a} {b}"), "no larger blocks than its pages"),
+        (1000, format!("{a} {b}"), "power of two"),
+    ] {
+        let out = mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 -b none --logical-block-size={bytes} {list}"));
+        assert!(out.status == 1 && out.stderr.contains(why), "{bytes}: {}", out.stderr);
+        assert_eq!(hash(&members), before);
+    }
+    let out = mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 -b none --data-offset=variable {a}:2M {b}:4097s"));
+    assert!(out.status == 1 && out.stderr.contains("no multiple of the sectors of"), "{}", out.stderr);
+    assert_eq!(hash(&members), before);
+}

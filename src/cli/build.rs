@@ -8,11 +8,12 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AssembleRequest, CreateRequest, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet,
-    Request,
+    AssembleRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction,
+    MiscRequest, NotYet, Request,
 };
 use super::table::Id;
 use super::token::Spelled;
+use super::words;
 
 /// Makes the request.
 ///
@@ -45,7 +46,7 @@ pub fn request(line: Line) -> Result<Request, CliError> {
 }
 
 /// Options of create that are not in this version, and that `plan::create` refuses with the reason.
-const JUDGED_BY_PLAN: [Id; 4] = [Id::WriteJournal, Id::WriteZeroes, Id::WriteBehind, Id::LogicalBlockSize];
+const JUDGED_BY_PLAN: [Id; 3] = [Id::WriteJournal, Id::WriteZeroes, Id::WriteBehind];
 
 fn not_yet(line: Line, mode: Mode, what: String) -> Request {
     Request::NotYet(NotYet { common: line.common, mode, what })
@@ -73,10 +74,15 @@ fn path(device: &Device) -> PathBuf {
 fn create(line: Line) -> CreateRequest {
     let mut devices = line.devices.iter();
     let array = devices.next().map(path).unwrap_or_default();
-    let member = |d: &Device| MemberArg {
-        path: (d.word != "missing").then(|| path(d)),
-        write_mostly: d.write_mostly == Some(true),
-        failfast: d.failfast == Some(true),
+    let variable = line.data_offset == Some(DataOffset::Variable);
+    let member = |d: &Device| {
+        let (word, data_offset) = if variable { words::device_and_offset(&d.word) } else { (d.word.clone(), None) };
+        MemberArg {
+            path: (d.word != "missing").then(|| PathBuf::from(word)),
+            write_mostly: d.write_mostly == Some(true),
+            failfast: d.failfast == Some(true),
+            data_offset,
+        }
     };
     let members = devices.map(member).collect();
     CreateRequest {

@@ -142,6 +142,8 @@ pub struct MemberArg {
     pub write_mostly: bool,
     /// `--failfast` stood before it.
     pub failfast: bool,
+    /// Behind a colon, with `--data-offset=variable`.
+    pub data_offset: Option<Sectors>,
 }
 
 /// `--size`.

@@ -158,7 +158,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::HomeCluster, "home-cluster", Value, AC, Nothing).later(),
     opt(Id::WriteJournal, "write-journal", Value, C, Nothing).later(),
     opt(Id::ConsistencyPolicy, "consistency-policy", Value, CG, Nothing).short('k', CG),
-    opt(Id::LogicalBlockSize, "logical-block-size", Value, C, Nothing).later(),
+    opt(Id::LogicalBlockSize, "logical-block-size", Value, C, Nothing),
     opt(Id::Uuid, "uuid", Value, AC, Nothing).short('u', AC),
     opt(Id::SuperMinor, "super-minor", Value, A, Nothing).short('m', A),
     opt(Id::Name, "name", Value, AC.or(X), Nothing).short('N', AC.or(X)),

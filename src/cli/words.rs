@@ -1,5 +1,7 @@
 //! Values of options: numbers, sizes and words of a list.
 
+use std::ffi::{OsStr, OsString};
+
 use crate::level::Level;
 use crate::units::{SECTOR_BYTES, Sectors};
 
@@ -39,6 +41,17 @@ pub fn size(text: &str) -> Option<Sectors> {
     let n = number(digits).filter(|n| *n > 0)?;
     let sectors = n.checked_mul(sectors_each)?;
     u64::try_from(sectors).ok().map(Sectors)
+}
+
+/// A device with its data offset behind a colon, as `--data-offset=variable` has them. The last colon counts, and only with
+/// a size behind it: names in /dev/disk/by-path have colons too.
+#[must_use]
+pub fn device_and_offset(word: &OsStr) -> (OsString, Option<Sectors>) {
+    let split = word.to_str().and_then(|w| w.rsplit_once(':')).and_then(|(device, tail)| Some((device, size(tail)?)));
+    match split {
+        Some((device, offset)) => (device.into(), Some(offset)),
+        None => (word.to_owned(), None),
+    }
 }
 
 /// Smallest `--size` and `--chunk`: 4 KiB.

@@ -246,6 +246,12 @@ impl<'a> Session<'a> {
                 let support = dir.llbitmap_support().ok();
                 failure.after.extend(support.and_then(|s| s.missing(&release.unwrap_or_default())));
             }
+            if attr == "logical_block_size" && e.errno() == libc::ENOENT {
+                let release = self.host.release();
+                let line =
+                    format!("this kernel ({release}) cannot set it: --logical-block-size takes Linux 6.19 or later");
+                failure.after.push(line);
+            }
             failure
         })?;
         if let Some(word) = verify {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{given_offset, given_size};
 use crate::blockio::ReadAt;
-use crate::cli::request::CreateRequest;
+use crate::cli::request::{CreateRequest, DataOffset, MemberArg};
 use crate::cmd::apply::reason;
 use crate::cmd::print::{complain, err, out};
 use crate::device::real::{Access, NodeKind, RealDevice};
@@ -53,10 +53,10 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         if !seen.insert(identity_of(path)) {
             return Err(Refusal::new(format!("{shown} is listed twice.")));
         }
-        let device = open_member(path, req.common.offline)?;
+        let device = open_member(path, req)?;
         refuse_foreign(path, &device)?;
-        let member = facts(req, design, slot, path, &device, arg.write_mostly, arg.failfast)?;
-        let first = g.members.first().map_or(member.size, |m| m.size);
+        let member = facts(req, design, slot, arg, path, &device)?;
+        let first = g.members.first().unwrap_or(&member);
         let faults = sizing::faults(design, given, offset, first, &member);
         g.by_index.push(Some(g.members.len()));
         g.members.push(member);
@@ -92,15 +92,18 @@ fn identity_of(path: &Path) -> String {
     }
 }
 
-fn open_member(path: &Path, offline: bool) -> Result<RealDevice, Refusal> {
+fn open_member(path: &Path, req: &CreateRequest) -> Result<RealDevice, Refusal> {
     let shown = path.display();
     let device = RealDevice::open(path, Access::WriteExclusive).map_err(|e| match e.raw_os_error() {
         Some(libc::ENOTBLK) | Some(libc::EISDIR) => {
             Refusal::new(format!("{shown} is not a block device.")).with_exit(Exit::USAGE)
         }
+        Some(libc::ENOENT) if req.data_offset == Some(DataOffset::Variable) && path.to_string_lossy().contains(':') => {
+            cannot_open(path, &e).hint("What follows its last colon is no size, so it counts as part of the name.")
+        }
         _ => cannot_open(path, &e),
     })?;
-    if device.kind() == NodeKind::File && !offline {
+    if device.kind() == NodeKind::File && !req.common.offline {
         return Err(Refusal::new(format!("{shown} is not a block device.")).with_exit(Exit::USAGE));
     }
     Ok(device)
@@ -181,10 +184,9 @@ fn facts(
     req: &CreateRequest,
     design: &Design,
     slot: usize,
+    arg: &MemberArg,
     path: &Path,
     device: &RealDevice,
-    write_mostly: bool,
-    failfast: bool,
 ) -> Result<MemberFacts, Refusal> {
     let size = device.size().sectors();
     let device_uuid = match (req.common.offline, req.uuid) {
@@ -206,8 +208,9 @@ fn facts(
         dev: device.dev(),
         size,
         block: device.logical_block_size(),
-        write_mostly,
-        failfast,
+        write_mostly: arg.write_mostly,
+        failfast: arg.failfast,
+        data_offset: arg.data_offset,
         device_uuid,
         stale_supers: stale_supers(design, device, size),
         zeroes_by_unmap,

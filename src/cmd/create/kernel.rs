@@ -4,7 +4,11 @@ use crate::cli::request::CreateRequest;
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::level::Level;
+use crate::plan::create::MemberFacts;
 use crate::plan::create::design::Design;
+
+/// Every array has at least this; the kernel takes only a larger one (`mddev_set_logical_block_size`).
+const MOST_COMMON: u32 = 512;
 
 /// Refuses what this kernel would refuse at the start, when the members have been written.
 pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) -> Result<(), Refusal> {
@@ -22,4 +26,23 @@ pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) 
         }
         _ => refusal.hint(format!("It lacks the module md-level-{}; is it installed?", design.level.raw())),
     })
+}
+
+/// Refuses a logical block size that the kernel would not take for these members, or would silently make larger.
+pub(super) fn refuse_block_size(req: &CreateRequest, members: &[MemberFacts]) -> Result<(), Refusal> {
+    let Some(bytes) = req.logical_block_size else { return Ok(()) };
+    let failed = || Refusal::new(format!("Failed to set logical_block_size {bytes}"));
+    if let Some(larger) = members.iter().filter(|m| m.block >= bytes).max_by_key(|m| m.block)
+        && (larger.block > bytes || bytes == MOST_COMMON)
+    {
+        let (path, block) = (larger.path.display(), larger.block);
+        return Err(failed().hint(format!("The sectors of {path} have {block} bytes, and so will those of the array.")));
+    }
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    match page.and_then(|p| u32::try_from(p).ok()) {
+        Some(page) if bytes > page && !req.common.offline => {
+            Err(failed().hint(format!("The kernel takes no larger blocks than its pages, {page} bytes.")))
+        }
+        _ => Ok(()),
+    }
 }

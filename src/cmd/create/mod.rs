@@ -48,6 +48,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     let host = Host::default();
     kernel::refuse_missing(req, &design, &host)?;
     let gathered = gather(req, &design)?;
+    kernel::refuse_block_size(req, &gathered.members)?;
     let sizing = sizing::sizing(&design, given_size(req), given_offset(req), &gathered.members)?;
     let mut warned = gathered.warned;
     if let Some(line) = &sizing.oversize {
@@ -81,6 +82,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         node: node.as_ref(),
         assume_clean: req.assume_clean,
         delay: req.delay,
+        logical_block_size: req.logical_block_size,
     };
     let plan = steps::plan(&parts)?;
     if req.common.plan {

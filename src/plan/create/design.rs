@@ -1,7 +1,7 @@
 //! What the words of a create request mean, and which of them cannot go together.
 
 use super::NewBitmapKind;
-use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, DataOffset, Metadata};
+use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, Metadata};
 use crate::error::{Exit, Refusal};
 use crate::layout;
 use crate::level::Level;
@@ -48,6 +48,7 @@ pub fn asks_for_bitmap(req: &CreateRequest) -> bool {
 pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal> {
     let Some(raid_disks) = req.raid_devices.filter(|n| *n > 0) else { return refuse("no raid-devices specified.") };
     let Some(level) = req.level else { return refuse("a RAID level is needed to create an array.") };
+    block_size(req)?;
     let minor = minor(req)?;
     devices(req, level, raid_disks)?;
     let mut notes = Vec::new();
@@ -68,6 +69,24 @@ fn minor(req: &CreateRequest) -> Result<Minor, Refusal> {
         Some(Metadata::Ddf) => refuse("creating arrays with ddf metadata is not supported by mdadm-rs."),
         Some(Metadata::Imsm) => refuse("creating arrays with imsm metadata is not supported by mdadm-rs."),
     }
+}
+
+/// Smallest and largest block that a kernel takes: a sector, and the largest page.
+const LEAST_BLOCK: u32 = 512;
+const MOST_BLOCK: u32 = 65536;
+
+fn block_size(req: &CreateRequest) -> Result<(), Refusal> {
+    let Some(bytes) = req.logical_block_size else { return Ok(()) };
+    if req.common.metadata == Some(Metadata::V090) {
+        return Err(Refusal::new("The logical block size is only supported for metadata 1.x.")
+            .with_exit(Exit::USAGE)
+            .hint("Current metadata version is 0.90"));
+    }
+    if !bytes.is_power_of_two() || !(LEAST_BLOCK..=MOST_BLOCK).contains(&bytes) {
+        return Err(Refusal::new(format!("Failed to set logical_block_size {bytes}"))
+            .hint(format!("It must be a power of two from {LEAST_BLOCK} to {MOST_BLOCK}.")));
+    }
+    Ok(())
 }
 
 fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Refusal> {
@@ -222,9 +241,7 @@ fn later(req: &CreateRequest) -> Result<(), Refusal> {
         r if r.consistency_policy == Some(ConsistencyPolicy::Journal) => yet("--consistency-policy=journal"),
         r if r.consistency_policy == Some(ConsistencyPolicy::Ppl) => yet("--consistency-policy=ppl"),
         r if r.write_zeroes => yet("--write-zeroes"),
-        r if r.logical_block_size.is_some() => yet("--logical-block-size"),
         r if r.write_behind.is_some() => yet("--write-behind"),
-        r if matches!(r.data_offset, Some(DataOffset::Variable)) => yet("--data-offset=variable"),
         _ => Ok(()),
     }
 }

@@ -42,6 +42,8 @@ pub struct MemberFacts {
     pub write_mostly: bool,
     /// `--failfast`
     pub failfast: bool,
+    /// Its own data offset (`--data-offset=variable`).
+    pub data_offset: Option<Sectors>,
     /// The uuid it will have.
     pub device_uuid: Uuid,
     /// Byte offsets of older md superblocks that would be found beside the new one, and how many bytes to clear.

@@ -48,18 +48,23 @@ fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>)
     }
 }
 
-/// What is wrong with one device, in the reference's words; nothing where it can be a member. `first` is the size of the
-/// first device, which decides the data offset. A line that starts with `device` has no program name before it there.
+/// What is wrong with one device, in the reference's words; nothing where it can be a member. The first device decides the
+/// data offset of those that have none of their own. A line that starts with `device` has no program name before it there.
 #[must_use]
 pub fn faults(
     design: &Design,
     given: Option<Sectors>,
     offset: Option<Sectors>,
-    first: Sectors,
+    first: &MemberFacts,
     member: &MemberFacts,
 ) -> Vec<String> {
     let shape = first_shape(design, given, offset);
-    fault_lines(&shape, given, place::data_offset(&shape, first), member).0
+    fault_lines(&shape, given, data_offset(&shape, first, member), member).0
+}
+
+/// Where data begins on a member: its own offset, else that of the first device.
+fn data_offset(shape: &Shape, first: &MemberFacts, member: &MemberFacts) -> Sectors {
+    member.data_offset.or(first.data_offset).unwrap_or_else(|| place::data_offset(shape, first.size))
 }
 
 /// The lines of [`faults`], and the sectors that can be used.
@@ -95,7 +100,7 @@ pub fn sizing(
 ) -> Result<Sizing, Refusal> {
     let mut shape = first_shape(design, given, offset);
     let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
-    let (mut data_offset, mut size) = common_size(design, &shape, given, first, members)?;
+    let mut size = common_size(&shape, given, first, members)?;
     let mut sync = sync_range(design, size);
     let chunk_bytes = match design.bitmap {
         NewBitmapKind::None => 0,
@@ -110,13 +115,13 @@ pub fn sizing(
             // The room decides the chunk, the data offset may follow the room, and the sync range the data offset.
             for _ in 0..4 {
                 shape.bitmap = BitmapArea::Lockless { room: lockless_room(sync, coarsest)? };
-                (data_offset, size) = common_size(design, &shape, given, first, members)?;
+                size = common_size(&shape, given, first, members)?;
                 sync = sync_range(design, size);
             }
             0
         }
     };
-    let places = places(&shape, data_offset, sync, members)?;
+    let places = places(&shape, sync, first, members)?;
     let bitmap_chunk_bytes = match (design.bitmap, places.first()) {
         (NewBitmapKind::Lockless(coarsest), Some(p)) => {
             let chosen = lockless::kernel_chunk(sync.0, p.bitmap_reserved).chunk_sectors;
@@ -132,7 +137,7 @@ pub fn sizing(
         _ => chunk_bytes,
     };
     let note = (design.level.has_size() && given.is_none()).then(|| format!("size set to {}K", size.kib()));
-    let oversize = oversize(design, &shape, size, data_offset, members);
+    let oversize = oversize(&shape, size, first, members);
     let size = if design.level.has_size() {
         size
     } else {
@@ -162,19 +167,17 @@ fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
     Ok(room.next_multiple_of(8))
 }
 
-/// The data offset and the common size: the least device rounded down, or what was given.
+/// The common size: the least device rounded down, or what was given.
 fn common_size(
-    design: &Design,
     shape: &Shape,
     given: Option<Sectors>,
     first: &MemberFacts,
     members: &[MemberFacts],
-) -> Result<(Sectors, Sectors), Refusal> {
-    let data_offset = place::data_offset(shape, first.size);
+) -> Result<Sectors, Refusal> {
     let mut bad = Vec::new();
     let mut least: Option<Sectors> = None;
     for member in members {
-        let (lines, space) = fault_lines(shape, given, data_offset, member);
+        let (lines, space) = fault_lines(shape, given, data_offset(shape, first, member), member);
         bad.extend(lines);
         least = Some(least.map_or(space, |l| l.min(space)));
     }
@@ -182,7 +185,7 @@ fn common_size(
         return Err(aborted(bad));
     }
     let size = match given {
-        Some(size) if design.level.has_size() => {
+        Some(size) if shape.level.has_size() => {
             let step = if shape.chunk.0 == 0 { Sectors(2) } else { shape.chunk };
             size.round_down(step)
         }
@@ -191,18 +194,25 @@ fn common_size(
     if size.0 == 0 {
         return Err(Refusal::new(format!("--size is less than one chunk ({}K).", KiB(shape.chunk.0 / 2))));
     }
-    Ok((data_offset, size))
+    Ok(size)
 }
 
 fn places(
     shape: &Shape,
-    data_offset: Sectors,
     sync: Sectors,
+    first: &MemberFacts,
     members: &[MemberFacts],
 ) -> Result<Vec<Placement>, Refusal> {
     let mut placed = Vec::new();
     for member in members {
         let path = member.path.display();
+        let data_offset = data_offset(shape, first, member);
+        if !data_offset.0.is_multiple_of(u64::from(member.block) / SECTOR_BYTES) {
+            return Err(Refusal::new(format!(
+                "--data-offset={}s is no multiple of the sectors of {path}, {} bytes.",
+                data_offset.0, member.block
+            )));
+        }
         match place::place(shape, member.size, data_offset, sync) {
             Ok(p) => placed.push(p),
             Err(NoPlace::OffsetTooSmall(least)) => {
@@ -220,17 +230,12 @@ fn places(
     Ok(placed)
 }
 
-fn oversize(
-    design: &Design,
-    shape: &Shape,
-    size: Sectors,
-    data_offset: Sectors,
-    members: &[MemberFacts],
-) -> Option<String> {
-    if !design.level.is_redundant() {
+fn oversize(shape: &Shape, size: Sectors, first: &MemberFacts, members: &[MemberFacts]) -> Option<String> {
+    if !shape.level.is_redundant() {
         return None;
     }
-    let space = |m: &MemberFacts| place::available(shape, m.size, data_offset).unwrap_or_default().kib().0;
+    let space =
+        |m: &MemberFacts| place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default().kib().0;
     let mut largest: Option<&MemberFacts> = None;
     for m in members {
         if largest.is_none_or(|l| space(m) > space(l)) {

@@ -40,6 +40,8 @@ pub struct Parts<'a> {
     pub assume_clean: bool,
     /// `--delay`, seconds
     pub delay: Option<u32>,
+    /// `--logical-block-size`, bytes
+    pub logical_block_size: Option<u32>,
 }
 
 impl Parts<'_> {
@@ -74,6 +76,10 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
     sb.set_chunksize(u32::try_from(design.chunk.0).unwrap_or(0));
     sb.set_raid_disks(design.raid_disks);
     sb.set_resync_offset(if parts.slots.clean { u64::MAX } else { 0 });
+    if parts.node.is_none() {
+        // A kernel that starts the array records it itself.
+        sb.set_logical_block_size(parts.logical_block_size.unwrap_or(0));
+    }
     let mut features = 0;
     if design.bitmap != NewBitmapKind::None {
         features |= feature::BITMAP_OFFSET;
@@ -211,7 +217,12 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
             });
         }
         let minor = i32::try_from(parts.design.minor.number()).unwrap_or(2);
-        steps.push(Step::SetArrayInfo { devname, version: (1, minor) });
+        steps.push(Step::SetArrayInfo { devname: devname.clone(), version: (1, minor) });
+        if let Some(bytes) = parts.logical_block_size {
+            // A kernel without it must say so before anything is written.
+            let (attr, value) = ("logical_block_size".to_owned(), bytes.to_string());
+            steps.push(Step::Sysfs { devname, attr, verify: Some(value.clone()), value });
+        }
     }
     for a in &parts.slots.assigned {
         write_member(parts, &shared, a, &mut steps)?;

@@ -20,6 +20,7 @@ fn member(path: PathBuf, bytes: u64) -> MemberFacts {
         block: 512,
         write_mostly: false,
         failfast: false,
+        data_offset: None,
         device_uuid: Uuid([0; 16]),
         stale_supers: Vec::new(),
         zeroes_by_unmap: false,
