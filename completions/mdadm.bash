@@ -23,7 +23,7 @@ _mdadm() {
 
     case "${cmd}" in
         mdadm)
-            opts="-A -C -D -E -Q -X -h -V -v -q -l -p -n -x -z -e -k -u -m -N -s -U -r -R -S -o -w -Y -t -d --manage --misc --assemble --create --detail --examine --zero-superblock --query --examine-bitmap --offroot --examine-badblocks --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --metadata --bitmap --bitmap-chunk --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --consistency-policy --logical-block-size --uuid --super-minor --name --config --scan --force --update --add --add-spare --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --wait --wait-clean --brief --no-devices --export --test --prefer --delay --json --plan --offline --allow-sector-size-change"
+            opts="-A -C -D -E -Q -X -h -V -v -q -l -p -n -x -z -e -k -u -m -N -s -U -r -R -S -o -w -Y -t -d --manage --misc --assemble --create --detail --examine --zero-superblock --query --examine-bitmap --offroot --examine-badblocks --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --metadata --bitmap --bitmap-chunk --write-behind --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --consistency-policy --logical-block-size --uuid --super-minor --name --config --scan --force --update --add --add-spare --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --wait --wait-clean --brief --no-devices --export --test --prefer --delay --json --plan --offline --allow-sector-size-change"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -106,6 +106,10 @@ _mdadm() {
                     return 0
                     ;;
                 --bitmap-chunk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write-behind)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -18,6 +18,7 @@ complete -c mdadm -l bitmap -d 'none, internal or lockless' -r -f -a "none\t''
 internal\t''
 lockless\t''"
 complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
+complete -c mdadm -l write-behind -d 'writes that write-mostly members may be behind (default 256); takes a bitmap' -r
 complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
 complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each' -r
 complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r -f -a "resync\t''

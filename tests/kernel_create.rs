@@ -322,3 +322,62 @@ fn a_block_size_that_the_array_would_not_have_is_refused_before_anything_is_writ
     assert!(out.status == 1 && out.stderr.contains("no multiple of the sectors of"), "{}", out.stderr);
     assert_eq!(hash(&members), before);
 }
+
+/// A device in front of `disk` that takes `ms` longer for each write.
+fn slow_to_write(disk: &str, ms: u32) -> String {
+    let name = format!("slow{}", disk.trim_start_matches("/dev/"));
+    sh(&format!(
+        "dmsetup create {name} --table \"0 $(blockdev --getsz {disk}) delay {disk} 0 0 {disk} 0 {ms}\"; dmsetup mknodes"
+    ));
+    format!("/dev/mapper/{name}")
+}
+
+/// Seconds until `count` blocks of 4 KiB, written one after the other past the page cache, are acknowledged.
+fn acknowledged(device: &str, count: u32) -> f64 {
+    let start = std::time::Instant::now();
+    sh(&format!("dd if=/dev/zero of={device} bs=4k count={count} oflag=direct status=none"));
+    start.elapsed().as_secs_f64()
+}
+
+#[test]
+fn with_write_behind_a_slow_write_mostly_leg_does_not_hold_up_writes() {
+    let (delay, writes) = (40, 60);
+    let fast = disk(20 * MIB);
+    let slow = slow_to_write(&disk(20 * MIB), delay);
+    let create = "--create /dev/md0 -q -R --assume-clean -l1 -n2 -b internal";
+    mdadm(&format!("{create} {fast} --write-mostly {slow}")).ok();
+    let plain = acknowledged("/dev/md0", writes);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("{create} --write-behind=200 {fast} --write-mostly {slow}")).ok();
+    assert_eq!(attr("md0", "bitmap/backlog"), "200");
+    let behind = acknowledged("/dev/md0", writes);
+    println!("{writes} writes: {plain:.3} s, with --write-behind {behind:.3} s");
+    assert!(plain > f64::from(writes * delay) / 1000.0, "{plain}: the leg is not slow");
+    assert!(behind < plain / 4.0, "{plain} s, {behind} s: writes waited for the slow leg");
+    // What was acknowledged gets there.
+    vm::write_pattern("/dev/md0", 0, MIB, 7);
+    mdadm(&format!("/dev/md0 --fail {fast}")).ok();
+    assert!(vm::verify_pattern("/dev/md0", 0, MIB, 7).is_empty());
+    // A stop waits for what is still under way.
+    mdadm("--stop /dev/md0").ok();
+    let at = super_of(&slow).1.data_offset() * 512;
+    sh(&format!(
+        "cmp <(dd if={slow} bs=1M skip={at} iflag=skip_bytes count=1 status=none | sha256sum) \
+         <(dd if={fast} bs=1M skip={at} iflag=skip_bytes count=1 status=none | sha256sum)"
+    ));
+}
+
+#[test]
+fn a_write_behind_that_has_no_effect_is_told() {
+    let members = disks(2, 20 * MIB);
+    let (a, b) = (&members[0], &members[1]);
+    for (args, why) in [
+        (format!("-l1 {a} -W {b}"), "it takes a bitmap"),
+        (format!("-l1 -b internal {a} {b}"), "no member is --write-mostly"),
+        (format!("-l5 -b internal {a} -W {b}"), "only raid1 has it"),
+    ] {
+        let out = mdadm(&format!("--create /dev/md0 -R --assume-clean -n2 --write-behind {args}")).ok();
+        assert!(out.stderr.contains(&format!("note: --write-behind has no effect: {why}")), "{args}: {}", out.stderr);
+        mdadm("--stop /dev/md0").ok();
+    }
+}

@@ -41,6 +41,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Metadata, "FORMAT", "1.2 (default), 1.1, 1.0 or 0.90"),
     (Id::Bitmap, "KIND", "none, internal or lockless"),
     (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this"),
+    (Id::WriteBehind, "N", "writes that write-mostly members may be behind (default 256); takes a bitmap"),
     (Id::WriteMostly, "", "members that follow are read only when no other can be"),
     (Id::Failfast, "", "I/O to members that follow fails quickly"),
     (Id::HomeHost, "NAME", "host that the array belongs to; any for no host"),

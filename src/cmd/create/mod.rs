@@ -167,6 +167,9 @@ fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     if req.common.run && req.bitmap.is_none() && design.bitmap == NewBitmapKind::None && design.level.is_redundant() {
         complain("no write-intent bitmap: a crash means a full resync; add --bitmap=internal or --bitmap=lockless");
     }
+    if let Some(why) = design::idle_write_behind(req, design) {
+        complain(format!("note: --write-behind has no effect: {why}"));
+    }
     if steps::kernel_zeroes(design, members, req.assume_clean) {
         complain(
             "every member can be zeroed by unmapping: the kernel will zero their whole data area before the array starts",

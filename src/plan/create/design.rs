@@ -26,6 +26,8 @@ pub struct Design {
     pub raid_disks: u32,
     /// The bitmap.
     pub bitmap: NewBitmapKind,
+    /// Writes that write-mostly members may be behind; 0 is none. It is kept in the bitmap.
+    pub write_behind: u32,
     /// Lines for `--verbose`.
     pub notes: Vec<String>,
 }
@@ -56,7 +58,24 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let chunk = chunk(req, level, &mut notes)?;
     let bitmap = bitmap(req, level, wants_bitmap)?;
     later(req)?;
-    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, notes })
+    let write_behind = if bitmap == NewBitmapKind::None { 0 } else { req.write_behind.unwrap_or(0) };
+    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, write_behind, notes })
+}
+
+/// Why `--write-behind` has no effect on this array, where it has none: the kernel then waits for all members.
+#[must_use]
+pub fn idle_write_behind(req: &CreateRequest, design: &Design) -> Option<&'static str> {
+    if req.write_behind.unwrap_or(0) == 0 {
+        return None;
+    }
+    if design.level != Level::Raid1 {
+        return Some("only raid1 has it");
+    }
+    if design.write_behind == 0 {
+        return Some("it takes a bitmap, add --bitmap=internal");
+    }
+    let lags = req.members.iter().any(|m| m.write_mostly && m.path.is_some());
+    (!lags).then_some("no member is --write-mostly")
 }
 
 fn minor(req: &CreateRequest) -> Result<Minor, Refusal> {
@@ -206,6 +225,9 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         (None, _) if wants_bitmap => NewBitmapKind::Internal(bytes),
         (None, _) => NewBitmapKind::None,
     };
+    if req.bitmap == Some(BitmapChoice::None) && req.write_behind.is_some_and(|n| n > 0) {
+        return refuse("write-behind mode requires a bitmap.");
+    }
     if kind != NewBitmapKind::None && !level.is_redundant() {
         return refuse(format!("bitmaps not meaningful with level {}", level.name()));
     }
@@ -241,7 +263,6 @@ fn later(req: &CreateRequest) -> Result<(), Refusal> {
         r if r.consistency_policy == Some(ConsistencyPolicy::Journal) => yet("--consistency-policy=journal"),
         r if r.consistency_policy == Some(ConsistencyPolicy::Ppl) => yet("--consistency-policy=ppl"),
         r if r.write_zeroes => yet("--write-zeroes"),
-        r if r.write_behind.is_some() => yet("--write-behind"),
         _ => Ok(()),
     }
 }

@@ -115,7 +115,7 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
         sync_sectors: parts.sizing.sync.0,
         chunk_bytes: parts.sizing.bitmap_chunk_bytes,
         daemon_sleep: parts.delay.unwrap_or(DEFAULT_DELAY),
-        write_behind: 0,
+        write_behind: parts.design.write_behind,
         sectors_reserved: place.bitmap_reserved,
     };
     let (sb, len) = match parts.design.bitmap {
