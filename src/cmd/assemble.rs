@@ -6,7 +6,7 @@ use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
 use crate::bitmap::summary;
 use crate::blockio::ReadAt;
-use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata};
+use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
 use crate::device::real::{Access, NodeKind, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
@@ -16,13 +16,11 @@ use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
 use crate::plan::assemble::{Candidate, Content, Line, Member, Update, Wishes};
 use crate::plan::create::Node;
-use crate::superblock::foreign;
-use crate::superblock::v1::{Minor, SuperV1, read, read_any, super_offset};
+use crate::superblock::v0::{self, SuperV0};
+use crate::superblock::v1::{Minor, SuperV1, read, read_any};
+use crate::superblock::{Version, foreign};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
-
-/// Updates that make no sense for 1.x metadata: the reference refuses them with these words.
-const NOT_FOR_V1: [&str; 5] = ["sparc2.2", "super-minor", "summaries", "metadata", "byteorder"];
 
 /// Runs the request.
 #[must_use]
@@ -53,7 +51,7 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
     let (lock, node) = super::node::choose(&req.common, &host, typed.number, &typed.path)?;
     let wishes = wishes(req, &host, &node)?;
     let listed = if wishes.searched { all_devices(&host) } else { req.members.clone() };
-    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(path, wishes.minor)).collect();
+    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(&host, path, &wishes)).collect();
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
@@ -104,7 +102,8 @@ fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
         let entry = map.iter().find(|e| e.devname == devname);
         let of_member = || {
             let device = RealDevice::open(&host.dev.join(member), Access::Read).ok()?;
-            read_any(&device).ok()?.map(|(_, sb)| sb.set_uuid())
+            let new = read_any(&device).ok().flatten().map(|(_, sb)| sb.set_uuid());
+            new.or_else(|| v0::read(&device).ok().flatten().map(|sb| sb.uuid()))
         };
         // The map file may be gone, or of an older array with that number.
         let known = of_member().or(entry.map(|e| e.uuid))?;
@@ -130,12 +129,13 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         Some(other) => Some(other.to_owned()),
     }
     .filter(|h| !h.is_empty());
-    let minor = match req.common.metadata {
-        Some(Metadata::V1_0) => Some(Minor::V0),
-        Some(Metadata::V1_1) => Some(Minor::V1),
-        Some(Metadata::V1_2) => Some(Minor::V2),
-        Some(Metadata::V090 | Metadata::Ddf | Metadata::Imsm) => {
-            return Err(Refusal::new("this version of mdadm-rs assembles arrays with metadata 1.0, 1.1 and 1.2 only"));
+    let version = match req.common.metadata {
+        Some(Metadata::V090) => Some(Version::V090),
+        Some(Metadata::V1_0) => Some(Version::V1(Minor::V0)),
+        Some(Metadata::V1_1) => Some(Version::V1(Minor::V1)),
+        Some(Metadata::V1_2) => Some(Version::V1(Minor::V2)),
+        Some(Metadata::Ddf | Metadata::Imsm) => {
+            return Err(Refusal::new("this version of mdadm-rs assembles arrays with md's own metadata only"));
         }
         Some(Metadata::V1Default) | None => None,
     };
@@ -146,13 +146,29 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         name: req.name.clone(),
         update: update(req, homehost.as_deref(), &node.devname)?,
         homehost,
-        minor,
-        super_minor: req.super_minor.is_some(),
+        version,
+        super_minor: super_minor(req, &node.devname)?,
         force: req.common.force > 0,
         run: req.common.run,
         readonly: req.common.readonly,
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
     })
+}
+
+/// `dev` is the number of the array that is assembled: it must have been named by its number.
+fn super_minor(req: &AssembleRequest, devname: &str) -> Result<Option<u32>, Refusal> {
+    let array = req.array.as_deref().unwrap_or(Path::new(""));
+    match req.super_minor {
+        None => Ok(None),
+        Some(SuperMinor::Minor(n)) => Ok(Some(n)),
+        Some(SuperMinor::Dev) if names::parse(&array.to_string_lossy())?.number.is_some() => {
+            Ok(names::number_of(devname))
+        }
+        Some(SuperMinor::Dev) => Err(Refusal::new(format!(
+            "--super-minor=dev given, and {} has no number: name the array /dev/mdN",
+            array.display()
+        ))),
+    }
 }
 
 fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Result<Option<Update>, Refusal> {
@@ -171,9 +187,11 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
         "resync" => Update::Resync,
         "layout-original" => Update::Raid0Layout(1),
         "layout-alternate" => Update::Raid0Layout(2),
-        word if NOT_FOR_V1.contains(&word) => {
-            return Err(Refusal::new(format!("--update={word} not understood for 1.x metadata")));
-        }
+        "super-minor" => Update::SuperMinor(names::number_of(devname).unwrap_or(0)),
+        "summaries" => Update::Summaries,
+        "byteorder" => Update::ByteOrder,
+        "sparc2.2" => Update::Other("sparc2.2"),
+        "metadata" => Update::Other("metadata"),
         word => {
             return Err(Refusal::new(format!(
                 "--update={word} is not in this version of mdadm-rs yet; nothing was changed"
@@ -183,7 +201,7 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
 }
 
 /// Reads what is on a device; every failure is a line of its own.
-fn candidate(path: &Path, minor: Option<Minor>) -> Candidate {
+fn candidate(host: &Host, path: &Path, wishes: &Wishes) -> Candidate {
     let mut c = Candidate {
         path: path.to_owned(),
         dev: (0, 0),
@@ -199,47 +217,79 @@ fn candidate(path: &Path, minor: Option<Minor>) -> Candidate {
             c.dev = device.dev();
             c.size = device.size().sectors();
             c.block = device.logical_block_size();
-            c.content = content(path, &device, minor);
+            c.content = content(host, path, &device, wishes);
         }
         _ => {}
     }
     c
 }
 
-fn content(path: &Path, device: &RealDevice, minor: Option<Minor>) -> Content {
-    let found = match minor {
-        Some(minor) => read(device, minor).map(|found| found.map(|sb| (minor, sb))),
+/// As for `--examine`, of two superblocks the one created last counts.
+fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Content {
+    let found = match wishes.version {
+        Some(Version::V1(minor)) => read(device, minor).map(|found| found.map(|sb| (minor, sb))),
+        Some(Version::V090) => Ok(None),
         None => read_any(device),
     };
-    match found {
-        Err(e) => Content::Broken(e.to_string()),
-        Ok(Some((minor, sb))) => match sb.check(device.size().sectors()) {
+    let old = match wishes.version {
+        None | Some(Version::V090) => v0::read(device).ok().flatten(),
+        Some(Version::V1(_)) => None,
+    };
+    match (found, old) {
+        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime()) > sb.ctime() => {
+            old_content(host, path, device, old, wishes)
+        }
+        (Ok(Some((minor, sb))), _) => match sb.check(device.size().sectors()) {
             Err(e) => Content::Broken(e.to_string()),
-            Ok(()) => Content::Member(Box::new(member(path, device, minor, sb))),
+            Ok(()) => Content::Member(Box::new(member(path, device, Version::V1(minor), sb, None))),
         },
-        Ok(None) => match foreign::raid_metadata(device).first() {
+        (_, Some(old)) => old_content(host, path, device, old, wishes),
+        (Err(e), None) => match super::whose::v1_of_another(host, device, &path.display().to_string(), &e) {
+            Some(line) => Content::Elsewhere(line),
+            None => Content::Broken(e.to_string()),
+        },
+        (Ok(None), None) => match foreign::container(device) {
             Some(found) => Content::Foreign(found.name()),
-            None => Content::Nothing(Minor::ALL.map(|m| magic(device, m))),
+            None => Content::Nothing(Version::ALL.map(|v| magic(device, v))),
         },
     }
 }
 
+/// A 0.90 superblock: this device's own, and in this machine's byte order or to be put into it.
+fn old_content(host: &Host, path: &Path, device: &RealDevice, sb: SuperV0, wishes: &Wishes) -> Content {
+    if let Some(line) = super::whose::v0_of_another(host, device, &path.display().to_string(), &sb) {
+        return Content::Elsewhere(line);
+    }
+    let turned = !sb.is_native();
+    if turned && wishes.update != Some(Update::ByteOrder) {
+        return Content::OtherOrder;
+    }
+    if let Err(e) = sb.check(device.size()) {
+        return Content::Broken(e.to_string());
+    }
+    let sb = if turned { sb.swapped() } else { sb };
+    let view = sb.as_v1(device.size());
+    let mut member = member(path, device, Version::V090, view, Some(Box::new(sb)));
+    member.turned = turned;
+    Content::Member(Box::new(member))
+}
+
 /// The word where the magic would be.
-fn magic(device: &RealDevice, minor: Minor) -> u32 {
+fn magic(device: &RealDevice, version: Version) -> u32 {
     let mut word = [0u8; 4];
-    let at = super_offset(minor, device.size().sectors()).and_then(Sectors::bytes);
+    let at = version.super_offset(device.size().sectors()).and_then(Sectors::bytes);
     match at.map(|at| device.read_at(at.0, &mut word)) {
         Some(Ok(())) => u32::from_le_bytes(word),
         _ => 0,
     }
 }
 
-fn member(path: &Path, device: &RealDevice, minor: Minor, sb: SuperV1) -> Member {
+fn member(path: &Path, device: &RealDevice, version: Version, sb: SuperV1, old: Option<Box<SuperV0>>) -> Member {
     let busy = RealDevice::open(path, Access::ReadExclusive).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY));
     let bitmap = summary::read(device, &sb).map_err(|e| e.to_string()).transpose();
     let seconds = i64::try_from(sb.utime()).unwrap_or(0);
     let updated = crate::kernel::clock::local(seconds).map_or_else(String::new, |t| crate::time::asctime(&t));
-    Member { minor, sb, bitmap, busy, updated: updated.trim_end().to_owned() }
+    Member { version, sb, old, turned: false, bitmap, busy, updated: updated.trim_end().to_owned() }
 }
 
 fn execute(
@@ -266,7 +316,8 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
         if let Some(line) = &decision.start.on_failure {
             refusal = refusal.hint(line);
         } else {
-            refusal = explain(&decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
+            refusal =
+                explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
             refusal = refusal.hint("the kernel log (dmesg) has its reason");
         }
         return e.after.into_iter().fold(refusal, Refusal::hint);
@@ -280,7 +331,7 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
     if of_bitmap {
         refusal = refusal.hint("the array has a lockless bitmap");
     } else {
-        refusal = explain(&decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
+        refusal = explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
     }
     e.after.into_iter().fold(refusal, Refusal::hint)
 }

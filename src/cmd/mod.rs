@@ -16,6 +16,7 @@ pub mod print;
 pub mod query;
 pub mod stop;
 pub mod wait;
+pub mod whose;
 pub mod zero;
 
 use crate::cli::CliError;

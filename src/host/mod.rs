@@ -7,6 +7,7 @@ pub mod map;
 pub mod mdstat;
 pub mod names;
 pub mod node;
+pub mod partitions;
 pub mod personality;
 pub mod udev;
 

@@ -10,4 +10,5 @@ pub mod manage;
 pub mod place;
 pub mod redundancy;
 pub mod step;
+pub mod whose;
 pub mod zero;

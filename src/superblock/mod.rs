@@ -6,6 +6,9 @@ pub mod field;
 pub mod foreign;
 pub mod v0;
 pub mod v1;
+mod version;
+
+pub use version::Version;
 
 use thiserror::Error;
 

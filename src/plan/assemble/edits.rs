@@ -2,17 +2,21 @@
 
 use super::rank::{Ranking, Verdict, table};
 use super::{Line, Matched, Update, Wishes, knows_slot};
-use crate::bitmap::header::{BitmapSuper, state};
+use crate::bitmap::header::{BitmapSuper, Kind, state};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
+use crate::superblock::v0::{SuperV0, mark_host};
 use crate::superblock::v1::{Role, SuperV1, feature};
+use crate::uuid::Uuid;
 
 /// A member's superblock, and what of it changed.
 #[derive(Debug, Clone)]
 pub struct Edited {
     /// As it will be.
     pub sb: SuperV1,
+    /// The 0.90 superblock with what only such a one has; [`SuperV0::take_over`] puts `sb` into it.
+    pub old: Option<Box<SuperV0>>,
     /// The bitmap's superblock, where that changes: byte of the device, new bytes, what of it changed.
     pub bitmap: Option<(u64, BitmapSuper, &'static str)>,
     /// What is changed, in words.
@@ -32,7 +36,12 @@ impl Edits {
     /// No change yet.
     #[must_use]
     pub fn none(members: &[Matched<'_>]) -> Edits {
-        let as_is = |m: &Matched<'_>| Edited { sb: m.member.sb.clone(), bitmap: None, what: Vec::new() };
+        let as_is = |m: &Matched<'_>| Edited {
+            sb: m.member.sb.clone(),
+            old: m.member.old.clone(),
+            bitmap: None,
+            what: Vec::new(),
+        };
         Edits { members: members.iter().map(as_is).collect(), lines: Vec::new() }
     }
 }
@@ -169,13 +178,16 @@ pub fn update(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking, edits
         if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless) {
             continue;
         }
-        one(update, m, edited)?;
+        one(wishes, update, m, edited)?;
     }
     Ok(())
 }
 
-fn one(update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
+fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
     let shown = m.candidate.path.display();
+    if m.member.old.is_some() {
+        return old_one(wishes, update, m, e);
+    }
     let rename = |e: &mut Edited, name: &[u8]| {
         if e.sb.set_name() != name {
             e.sb.put_set_name(name);
@@ -217,8 +229,78 @@ fn one(update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> 
             e.sb.set_feature_map(e.sb.feature_map() | feature::RAID0_LAYOUT);
             e.what.push(format!("layout {layout}"));
         }
+        Update::SuperMinor(_) => return not_understood("super-minor", "1.x"),
+        Update::Summaries => return not_understood("summaries", "1.x"),
+        Update::ByteOrder => return not_understood("byteorder", "1.x"),
+        Update::Other(word) => return not_understood(word, "1.x"),
     }
     Ok(())
+}
+
+fn not_understood(word: &str, metadata: &str) -> Result<(), Refusal> {
+    Err(Refusal::new(format!("--update={word} not understood for {metadata} metadata")))
+}
+
+/// The same for 0.90 metadata.
+fn old_one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
+    let Some(old) = e.old.as_deref_mut() else { return Ok(()) };
+    match update {
+        // The host is the second half of the uuid; one that was given stays whole.
+        Update::Uuid(uuid) => {
+            let host = wishes.homehost.as_deref().filter(|_| wishes.uuid.is_none());
+            return rename_old(m, e, host.map_or(*uuid, |host| mark_host(*uuid, host)));
+        }
+        Update::HomeHost(host) => {
+            let uuid = mark_host(e.sb.set_uuid(), host);
+            return rename_old(m, e, uuid);
+        }
+        Update::Resync => {
+            e.sb.set_resync_offset(0);
+            e.what.push("not in sync".into());
+            edit_bitmap(m, e, "out of date", |bitmap| bitmap.set_state(bitmap.state() | state::STALE))?;
+        }
+        Update::SuperMinor(number) => {
+            old.set_md_minor(*number);
+            e.what.push(format!("number {number}"));
+        }
+        Update::Summaries => {
+            old.count_members();
+            e.what.push("counts of members".into());
+        }
+        Update::ByteOrder if m.member.turned => {
+            let uuid = old.bitmap_uuid();
+            e.what.push("this machine's byte order".into());
+            edit_bitmap(m, e, "this machine's byte order", |bitmap| {
+                bitmap.put_uuid(uuid);
+                if matches!(bitmap.kind(), Ok(Kind::HostEndian)) {
+                    // Its bits are in the order of the other machine.
+                    bitmap.set_state(bitmap.state() | state::STALE);
+                }
+            })?;
+        }
+        // Turned before the power failed, say.
+        Update::ByteOrder => {}
+        Update::Name(_) => return not_understood("name", "0.90"),
+        Update::Raid0Layout(1) => return not_understood("layout-original", "0.90"),
+        Update::Raid0Layout(_) => return not_understood("layout-alternate", "0.90"),
+        Update::Other(word) => {
+            return Err(Refusal::new(format!(
+                "--update={word} is not in this version of mdadm-rs yet; nothing was changed"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn rename_old(m: &Matched<'_>, e: &mut Edited, uuid: Uuid) -> Result<(), Refusal> {
+    e.sb.put_set_uuid(uuid);
+    e.what.push(format!("uuid {uuid}"));
+    let mut renamed = e.old.clone();
+    let in_bitmap = renamed.as_deref_mut().map(|old| {
+        old.put_uuid(uuid);
+        old.bitmap_uuid()
+    });
+    edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(in_bitmap.unwrap_or(uuid)))
 }
 
 /// Changes the bitmap's superblock, where the member has a bitmap.

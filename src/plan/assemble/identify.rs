@@ -2,7 +2,8 @@
 
 use super::{Candidate, Content, Line, Matched, Member, Update, Wishes};
 use crate::error::{Exit, Refusal};
-use crate::superblock::v1::{MAGIC, Minor, SuperV1, feature};
+use crate::superblock::Version;
+use crate::superblock::v1::{MAGIC, SuperV1, feature};
 
 /// The members, and what is said about the other devices.
 #[derive(Debug, Default)]
@@ -23,10 +24,10 @@ pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Iden
     let mut found = Identified::default();
     found.lines.push(Line::wordy(format!("looking for devices for {}", wishes.shown)));
     let said = |text: String| if wishes.searched { Line::wordy(text) } else { Line::normal(text) };
-    let mut like: Option<(Minor, &SuperV1)> = None;
+    let mut like: Option<&Member> = None;
     for (index, candidate) in candidates.iter().enumerate() {
         let shown = candidate.path.display();
-        let member = match usable(wishes, candidate, like.map(|l| l.0)) {
+        let member = match usable(wishes, candidate, like.map(|l| l.version)) {
             Ok(member) => member,
             Err(refusal) if wishes.searched => {
                 let lines = refusal.lines.into_iter().filter(|l| !l.ends_with(" - assembly aborted"));
@@ -41,7 +42,7 @@ pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Iden
             }
             Err(refusal) => return Err((found.lines, refusal)),
         };
-        if let Some(line) = wrong(wishes, &member.sb) {
+        if let Some(line) = wrong(wishes, member) {
             found.lines.push(said(format!("{shown} has wrong {line}.")));
             continue;
         }
@@ -49,14 +50,14 @@ pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Iden
             found.lines.push(said(format!("{shown} is busy - skipping")));
             continue;
         }
-        if like.is_some_and(|(minor, sb)| minor != member.minor || !same_array(sb, &member.sb)) {
+        if like.is_some_and(|first| !same_array(first, member)) {
             let line = format!("superblock on {shown} doesn't match others - assembly aborted");
             return Err((found.lines, Refusal::new(line)));
         }
         if found.members.iter().any(|m| m.candidate.dev == candidate.dev && candidate.dev != (0, 0)) {
             continue;
         }
-        like = like.or(Some((member.minor, &member.sb)));
+        like = like.or(Some(member));
         found.members.push(Matched { index, candidate, member });
     }
     if found.members.is_empty() {
@@ -66,7 +67,7 @@ pub fn identify<'a>(wishes: &Wishes, candidates: &'a [Candidate]) -> Result<Iden
 }
 
 /// A device's metadata, or why listing it ends the assembly.
-fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Minor>) -> Result<&'a Member, Refusal> {
+fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Version>) -> Result<&'a Member, Refusal> {
     let shown = candidate.path.display();
     let none = |magic: u32| {
         Refusal::new(format!("No super block found on {shown} (Expected magic {MAGIC:08x}, got {magic:08x})"))
@@ -77,12 +78,16 @@ fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Minor>) 
     match &candidate.content {
         Content::Unusable(line) => Err(aborted(line.clone())),
         Content::Nothing(magic) => {
-            if let Some(minor) = others.or(wishes.minor) {
-                let at = usize::try_from(minor.number()).unwrap_or(0);
-                return Err(none(magic.get(at).copied().unwrap_or(0)));
+            if let Some(version) = others.or(wishes.version) {
+                let at = Version::ALL.iter().position(|v| *v == version);
+                return Err(none(at.and_then(|at| magic.get(at)).copied().unwrap_or(0)));
             }
             Err(aborted(format!("no recogniseable superblock on {shown}")))
         }
+        Content::OtherOrder => Err(aborted(format!("no recogniseable superblock on {shown}")).hint(format!(
+            "{shown} has a 0.90 superblock of a machine of the other byte order: --update=byteorder makes it this one's"
+        ))),
+        Content::Elsewhere(whose) => Err(aborted(whose.clone())),
         Content::Foreign(name) => Err(Refusal::new(format!(
             "{shown} holds {name}: arrays of that kind are not assembled by this version of mdadm-rs"
         ))),
@@ -102,15 +107,17 @@ fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Minor>) 
 fn identified(wishes: &Wishes) -> bool {
     let uuid = wishes.uuid.is_some() && !matches!(wishes.update, Some(Update::Uuid(_)));
     let name = wishes.name.is_some() && !matches!(wishes.update, Some(Update::Name(_)));
-    uuid || name || wishes.super_minor
+    uuid || name || wishes.super_minor.is_some()
 }
 
-fn same_array(a: &SuperV1, b: &SuperV1) -> bool {
-    a.set_uuid() == b.set_uuid() && a.ctime() == b.ctime() && a.level_raw() == b.level_raw()
+fn same_array(a: &Member, b: &Member) -> bool {
+    let identity = |m: &Member| (m.version, m.sb.set_uuid(), m.sb.ctime(), m.sb.level_raw());
+    identity(a) == identity(b)
 }
 
 /// Which part of the identity is another array's. With `--update=uuid` and `=name` those options are the new values.
-fn wrong(wishes: &Wishes, sb: &SuperV1) -> Option<&'static str> {
+fn wrong(wishes: &Wishes, member: &Member) -> Option<&'static str> {
+    let sb = &member.sb;
     if !matches!(wishes.update, Some(Update::Uuid(_))) && wishes.uuid.is_some_and(|uuid| uuid != sb.set_uuid()) {
         return Some("uuid");
     }
@@ -119,7 +126,8 @@ fn wrong(wishes: &Wishes, sb: &SuperV1) -> Option<&'static str> {
     {
         return Some("name");
     }
-    wishes.super_minor.then_some("super-minor")
+    let number = member.old.as_ref().map(|old| old.md_minor());
+    wishes.super_minor.is_some_and(|wanted| number != Some(wanted)).then_some("super-minor")
 }
 
 /// The name itself, or with this machine's in front of it.

@@ -14,7 +14,9 @@ pub mod steps;
 use std::path::PathBuf;
 
 use crate::bitmap::summary::BitmapSummary;
-use crate::superblock::v1::{Minor, SuperV1};
+use crate::superblock::Version;
+use crate::superblock::v0::SuperV0;
+use crate::superblock::v1::SuperV1;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
@@ -31,6 +33,14 @@ pub enum Update {
     Resync,
     /// raid0: the layout of members of different sizes, as in kernels before 3.14 (1) or from it on (2).
     Raid0Layout(u32),
+    /// 0.90: the array's number becomes this one.
+    SuperMinor(u32),
+    /// 0.90: the members are counted anew.
+    Summaries,
+    /// 0.90: members of a machine of the other byte order become this one's.
+    ByteOrder,
+    /// A word that goes with no metadata that is assembled here.
+    Other(&'static str),
 }
 
 /// What was asked for, and what the machine adds to it.
@@ -47,9 +57,9 @@ pub struct Wishes {
     /// What a name may have in front of it: this machine's name, or `--homehost`.
     pub homehost: Option<String>,
     /// Only members with this metadata version.
-    pub minor: Option<Minor>,
-    /// `--super-minor`, which 1.x metadata do not have: no member matches.
-    pub super_minor: bool,
+    pub version: Option<Version>,
+    /// `--super-minor`: only members of the array with this number; 1.x metadata have none, so no such member matches.
+    pub super_minor: Option<u32>,
     /// `--force`
     pub force: bool,
     /// `--run`
@@ -67,8 +77,12 @@ pub struct Wishes {
 pub enum Content {
     /// It cannot be read, or is no block device: the line to print.
     Unusable(String),
-    /// No superblock; what stands where the magic of 1.0, 1.1 and 1.2 would.
-    Nothing([u32; 3]),
+    /// No superblock; what stands where the magic of each version of [`Version::ALL`] would.
+    Nothing([u32; 4]),
+    /// A 0.90 superblock of a machine of the other byte order.
+    OtherOrder,
+    /// A superblock that is another device's, seen through this one: whose, and why.
+    Elsewhere(String),
     /// Metadata of another kind, by name.
     Foreign(String),
     /// md, and broken: why.
@@ -80,10 +94,14 @@ pub enum Content {
 /// A member's metadata, checked against the device.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Minor version.
-    pub minor: Minor,
-    /// Its superblock.
+    /// Metadata version.
+    pub version: Version,
+    /// Its superblock; what a 0.90 one says in terms of 1.x.
     pub sb: SuperV1,
+    /// Its 0.90 superblock, in this machine's byte order.
+    pub old: Option<Box<SuperV0>>,
+    /// On disk the 0.90 superblock is in the other byte order.
+    pub turned: bool,
     /// Its bitmap; `None` where it has none, else why it cannot be read.
     pub bitmap: Option<Result<BitmapSummary, String>>,
     /// Something holds the device: it cannot be added.

@@ -1,6 +1,8 @@
 //! The members compared with each other: who is fresh, who is a copy, who has missed writes.
 
 use super::{Line, Matched, array_state, knows_slot};
+use crate::error::Refusal;
+use crate::superblock::Version;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// What becomes of a member.
@@ -92,7 +94,12 @@ pub fn rank(members: &[Matched<'_>]) -> Ranking {
 /// For each member the fresher one it is a copy of: the same device uuid, or the same place in the array. Of equals the
 /// first in the list counts.
 fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
-    let place = |sb: &SuperV1| slot_of(sb).map(|slot| (slot, sb.has(feature::REPLACEMENT)));
+    // With 0.90 metadata the kernel takes each number of the table once, a spare's too.
+    let numbered = members.iter().any(|m| m.member.version == Version::V090);
+    let place = |sb: &SuperV1| match numbered {
+        true => Some((sb.dev_number(), false)),
+        false => slot_of(sb).map(|slot| (slot, sb.has(feature::REPLACEMENT))),
+    };
     let same =
         |a: &SuperV1, b: &SuperV1| a.device_uuid() == b.device_uuid() || (place(a).is_some() && place(a) == place(b));
     let mut by_events: Vec<(usize, &SuperV1)> = members.iter().map(|m| &m.member.sb).enumerate().collect();
@@ -106,6 +113,26 @@ fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
         }
     }
     copies
+}
+
+/// Two devices with the same place in a 0.90 array, equally fresh: nothing tells which of them is the member.
+///
+/// # Errors
+/// In the words of the reference, which refuses them too.
+pub fn refuse_copies(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refusal> {
+    for (m, verdict) in members.iter().zip(&ranking.verdicts) {
+        let Verdict::Copy(of) = verdict else { continue };
+        let Some(other) = members.get(*of) else { continue };
+        if m.member.version == Version::V090 && m.member.sb.events() == other.member.sb.events() {
+            let (a, b) = (other.candidate.path.display(), m.candidate.path.display());
+            return Err(Refusal::new(format!(
+                "WARNING {a} and {b} appear to have very similar superblocks.\n      \
+                 If they are really different, please --zero the superblock on one\n      \
+                 If they are the same or overlap, please remove one from the list."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {

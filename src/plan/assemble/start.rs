@@ -1,10 +1,11 @@
 //! Whether the array is started, and the sentences about it.
 
 use super::rank::{Ranking, Verdict};
-use super::{Line, Wishes, count};
+use super::{Line, Member, Wishes, count};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
+use crate::superblock::Version;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// What is done with the array, and what is said.
@@ -83,15 +84,25 @@ pub fn journal(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Result<Optio
 
 /// Why a kernel may refuse this array, in words, where the superblock tells.
 #[must_use]
-pub fn explain(sb: &SuperV1, kernel_records_block_size: bool) -> Vec<String> {
+pub fn explain(version: Version, sb: &SuperV1, kernel_records_block_size: bool) -> Vec<String> {
     let mut lines = Vec::new();
+    let raid0 = Level::from_raw(sb.level_raw()) == Some(Level::Raid0);
+    if raid0 && version == Version::V090 {
+        lines.push(
+            "0.90 metadata cannot record which layout a raid0 has on members of different sizes, and a wrong one reads as \
+             garbage: the kernel takes it from /sys/module/raid0/parameters/default_layout, 1 if the array was made with \
+             Linux before 3.14, else 2"
+                .into(),
+        );
+        return lines;
+    }
     if sb.logical_block_size() != 0 && !kernel_records_block_size {
         lines.push(format!(
             "the array records its logical block size ({} bytes): it takes Linux 6.19 or later to assemble it",
             sb.logical_block_size()
         ));
     }
-    if Level::from_raw(sb.level_raw()) == Some(Level::Raid0) && !sb.has(feature::RAID0_LAYOUT) {
+    if raid0 && !sb.has(feature::RAID0_LAYOUT) {
         lines.push(
             "the array does not record which layout it has on members of different sizes, and a wrong one reads as garbage: \
              --update=layout-original if it was made with Linux before 3.14, else --update=layout-alternate"
@@ -103,7 +114,12 @@ pub fn explain(sb: &SuperV1, kernel_records_block_size: bool) -> Vec<String> {
 
 /// The slot as `--verbose` prints it.
 #[must_use]
-pub fn slot_words(sb: &SuperV1) -> String {
+pub fn slot_words(member: &Member) -> String {
+    let sb = &member.sb;
+    // A 0.90 spare has the number of its descriptor here.
+    if let Some(old) = member.old.as_ref().filter(|_| sb.role() == Role::Spare) {
+        return i32::from_ne_bytes(old.this_disk().raid_disk.to_ne_bytes()).to_string();
+    }
     let replacement = if sb.has(feature::REPLACEMENT) { " replacement" } else { "" };
     format!("{}{replacement}", slot_number(sb))
 }

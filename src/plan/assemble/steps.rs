@@ -3,14 +3,15 @@
 use super::edits::{Edited, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
-use super::rank::{Ranking, Verdict, rank};
+use super::rank::{Ranking, Verdict, rank, refuse_copies};
 use super::start::{Start, journal, slot_number, slot_words, start};
 use super::{Candidate, Line, Matched, Wishes, edits};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
-use crate::plan::create::{Node, metadata_word};
+use crate::plan::create::Node;
 use crate::plan::step::{DiskSpec, Plan, Step};
+use crate::superblock::Version;
 use crate::superblock::v1::{SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
@@ -24,6 +25,8 @@ pub struct Decision {
     pub start: Start,
     /// The steps; empty where the array is not started.
     pub plan: Plan,
+    /// Metadata version.
+    pub version: Version,
     /// The superblock that tells of the array, as edited.
     pub sb: SuperV1,
     /// The array's uuid as found.
@@ -43,6 +46,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let mut lines = found.lines;
     let members = found.members;
     let mut ranking = rank(&members);
+    refuse_copies(&members, &ranking).map_err(|r| (lines.clone(), r))?;
     let mut edits = Edits::none(&members);
     let chosen = members.get(ranking.chosen);
     let lockless = chosen.is_some_and(|m| matches!(&m.member.bitmap, Some(Ok(b)) if b.kind == Kind::Lockless));
@@ -52,7 +56,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
             "{} is identified as a member of {}, slot {}.",
             m.candidate.path.display(),
             wishes.shown,
-            slot_words(&m.member.sb)
+            slot_words(m.member)
         )));
     }
     let result = edited(wishes, &members, &mut ranking, &mut edits);
@@ -72,7 +76,8 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
     let plan = if start.go { plan(wishes, &members, &ranking, &edits, node, lockless) } else { Plan::default() };
-    Ok(Decision { lines, start, plan, sb, uuid: best.member.sb.set_uuid(), lockless, missing })
+    let (version, uuid) = (best.member.version, best.member.sb.set_uuid());
+    Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
 }
 
 fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {
@@ -136,7 +141,7 @@ fn added(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking) -> Vec<Lin
             "added {} to {} as {}{}",
             m.candidate.path.display(),
             wishes.shown,
-            slot_words(&m.member.sb),
+            slot_words(m.member),
             if stale { " (possibly out of date)" } else { "" }
         )));
     }
@@ -158,7 +163,7 @@ fn plan(
     steps.push(Step::NewArray {
         devname: devname(),
         path: node.path.clone(),
-        metadata: metadata_word(best.member.minor),
+        metadata: best.member.version.word().into(),
         uuid,
     });
     if lockless {
@@ -172,8 +177,7 @@ fn plan(
     for (m, e) in members.iter().zip(&edits.members) {
         write(m, e, &mut steps);
     }
-    let minor = i32::try_from(best.member.minor.number()).unwrap_or(2);
-    steps.push(Step::SetArrayInfo { devname: devname(), version: (1, minor) });
+    steps.push(Step::SetArrayInfo { devname: devname(), version: best.member.version.numbers() });
     for i in order(members, ranking) {
         if let (Some(m), Some(e)) = (members.get(i), edits.members.get(i)) {
             steps.push(add(m, &e.sb, devname()));
@@ -206,7 +210,14 @@ fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
     steps.push(Step::Write {
         device: device.clone(),
         offset: sb.super_offset() * SECTOR_BYTES,
-        bytes: sb.write_bytes(m.candidate.block).to_vec(),
+        bytes: match &e.old {
+            Some(old) => {
+                let mut old = old.clone();
+                old.take_over(&sb);
+                old.bytes().to_vec()
+            }
+            None => sb.write_bytes(m.candidate.block).to_vec(),
+        },
         what: format!("superblock: {}", e.what.join(", ")),
     });
     steps.push(Step::Sync { device });

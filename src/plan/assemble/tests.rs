@@ -7,6 +7,7 @@ use crate::level::Level;
 use crate::plan::create::Node;
 use crate::plan::create::slots::enough;
 use crate::plan::step::Step;
+use crate::superblock::Version;
 use crate::superblock::v1::{Minor, Role, SuperV1};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
@@ -44,7 +45,15 @@ fn sb(level: Level, disks: u32, role: Role, number: u32, events: u64, sees: u32)
 }
 
 fn device(n: u32, sb: SuperV1) -> Candidate {
-    let member = Member { minor: Minor::V2, sb, bitmap: None, busy: false, updated: "then".into() };
+    let member = Member {
+        version: Version::V1(Minor::V2),
+        sb,
+        old: None,
+        turned: false,
+        bitmap: None,
+        busy: false,
+        updated: "then".into(),
+    };
     let content = Content::Member(Box::new(member));
     Candidate { path: format!("/dev/sd{n}").into(), dev: (8, n), size: SIZE, block: 512, content }
 }
@@ -124,7 +133,7 @@ fn the_kernel_is_to_believe_the_lowest_slot_whatever_the_order_of_the_list() {
 
 #[test]
 fn devices_that_were_searched_and_not_named_are_passed_over() {
-    let junk = Candidate { content: Content::Nothing([0; 3]), ..device(5, SuperV1::empty()) };
+    let junk = Candidate { content: Content::Nothing([0; 4]), ..device(5, SuperV1::empty()) };
     let broken = Candidate { content: Content::Broken("x".into()), ..device(6, SuperV1::empty()) };
     let devices = [junk, device(0, sb(Level::Raid1, 1, slot(0), 0, 1, 1)), broken];
     let searched = Wishes { searched: true, ..wishes() };
@@ -268,4 +277,112 @@ proptest! {
             let _ = outcome(&Wishes { force, run, update, ..wishes() }, &devices);
         }
     }
+}
+
+/// A member of a 0.90 array with what its table says of the slots, and its own place.
+fn old_device(n: u32, own: u32, events: u64, table: &[u32]) -> Candidate {
+    use crate::superblock::v0::{DiskV0, Order, SuperV0, bit};
+    let mut old = SuperV0::empty(Order::Little);
+    old.put_uuid(Uuid([7; 16]));
+    old.set_level_raw(1);
+    old.set_raid_disks(2);
+    old.set_events(events);
+    old.set_state(1);
+    for (number, state) in (0..).zip(table) {
+        let there = if *state & bit::REMOVED == 0 { 8 } else { 0 };
+        let disk = DiskV0 { number, major: there, minor: number, raid_disk: number, state: *state };
+        old.put_disk(number as usize, &disk);
+    }
+    old.put_this_disk(&old.disk(own as usize).unwrap());
+    old.update_csum();
+    assert!(old.check(SIZE.bytes().unwrap()).is_ok());
+    let view = old.as_v1(SIZE.bytes().unwrap());
+    let mut candidate = device(n, view);
+    let Content::Member(member) = &mut candidate.content else { panic!() };
+    member.version = Version::V090;
+    member.old = Some(Box::new(old));
+    candidate
+}
+
+const IN_SYNC: u32 = 6;
+const REMOVED: u32 = 9;
+
+#[test]
+fn a_0_90_array_is_judged_by_the_same_rules() {
+    let fresh = || vec![old_device(0, 0, 9, &[IN_SYNC, IN_SYNC, 0]), old_device(1, 1, 9, &[IN_SYNC, IN_SYNC, 0])];
+    let mut three = fresh();
+    three.push(old_device(2, 2, 3, &[IN_SYNC, IN_SYNC, 0]));
+    assert_eq!(outcome(&wishes(), &three), "has been started with 2 drives and 1 spare.");
+    let need = "assembled from 1 drive - need all 2 to start it (use --run to insist).";
+    assert_eq!(outcome(&wishes(), &fresh()[..1]), need);
+    // the member that is left knows that the other is gone
+    let left = old_device(0, 0, 9, &[IN_SYNC, REMOVED]);
+    assert_eq!(outcome(&wishes(), std::slice::from_ref(&left)), "has been started with 1 drive (out of 2).");
+    let stale = old_device(1, 1, 5, &[IN_SYNC, IN_SYNC]);
+    assert_eq!(outcome(&wishes(), &[stale, left]), "has been started with 1 drive (out of 2).");
+}
+
+#[test]
+fn two_0_90_devices_in_one_place_are_refused_and_an_older_one_is_left_out() {
+    let table = [IN_SYNC, IN_SYNC];
+    let copy = [old_device(0, 0, 9, &table), old_device(1, 1, 9, &table), old_device(2, 1, 9, &table)];
+    assert!(outcome(&wishes(), &copy).contains("/dev/sd1 and /dev/sd2 appear to have very similar superblocks"));
+    let older = [old_device(0, 0, 9, &table), old_device(1, 1, 9, &table), old_device(2, 1, 4, &table)];
+    assert_eq!(outcome(&wishes(), &older), "has been started with 2 drives.");
+}
+
+#[test]
+fn an_edit_of_a_0_90_member_changes_its_own_superblock_and_its_checksum() {
+    use crate::superblock::v0::{SUPER_BYTES, SuperV0};
+    let members = [old_device(0, 0, 9, &[IN_SYNC, IN_SYNC]), old_device(1, 1, 9, &[IN_SYNC, IN_SYNC])];
+    let written = |update: Update| -> Vec<SuperV0> {
+        let steps = decide(&Wishes { update: Some(update), ..wishes() }, &members, &node()).unwrap().plan.steps;
+        let bytes = steps.iter().filter_map(|s| match s {
+            Step::Write { offset, bytes, .. } => Some((*offset, bytes.clone())),
+            _ => None,
+        });
+        bytes
+            .map(|(offset, bytes)| {
+                assert_eq!(offset, (SIZE.0 * 512 / 65536 - 1) * 65536);
+                let sb = SuperV0::from_bytes(&<[u8; SUPER_BYTES]>::try_from(bytes).unwrap()).unwrap();
+                assert!(sb.check(SIZE.bytes().unwrap()).is_ok());
+                sb
+            })
+            .collect()
+    };
+    assert_eq!(written(Update::SuperMinor(5)).iter().map(SuperV0::md_minor).collect::<Vec<_>>(), [5, 5]);
+    let uuid = Uuid([3; 16]);
+    assert_eq!(written(Update::Uuid(uuid)).iter().map(SuperV0::uuid).collect::<Vec<_>>(), [uuid, uuid]);
+    assert_eq!(written(Update::Resync).iter().map(SuperV0::resync_offset).collect::<Vec<_>>(), [0, 0]);
+    let counted = &written(Update::Summaries)[1];
+    assert_eq!((counted.nr_disks(), counted.active_disks(), counted.failed_disks()), (2, 2, 0));
+    assert!(written(Update::ByteOrder).is_empty(), "it is right already");
+    let host = &written(Update::HomeHost("box".into()))[0];
+    assert!(crate::superblock::v0::is_local(host, "box") && host.uuid().0[..8] == [7; 8]);
+    for (update, word) in [(Update::Name(b"x".to_vec()), "name"), (Update::Raid0Layout(1), "layout-original")] {
+        let refused = decide(&Wishes { update: Some(update), ..wishes() }, &members, &node()).unwrap_err().1;
+        assert_eq!(refused.to_string(), format!("--update={word} not understood for 0.90 metadata"));
+    }
+}
+
+#[test]
+fn force_takes_a_stale_0_90_member_into_the_table_of_the_chosen_one() {
+    use crate::superblock::v0::{SUPER_BYTES, SuperV0};
+    let mut members = [old_device(0, 0, 9, &[IN_SYNC, REMOVED]), old_device(1, 1, 5, &[IN_SYNC, IN_SYNC])];
+    for m in &mut members {
+        let Content::Member(m) = &mut m.content else { panic!() };
+        m.sb.set_level_raw(0);
+    }
+    let forced = Wishes { force: true, ..wishes() };
+    let steps = decide(&forced, &members, &node()).unwrap().plan.steps;
+    let supers: Vec<SuperV0> = steps
+        .iter()
+        .filter_map(|s| match s {
+            Step::Write { bytes, .. } => SuperV0::from_bytes(&<[u8; SUPER_BYTES]>::try_from(bytes.clone()).unwrap()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(supers.iter().map(SuperV0::events).collect::<Vec<_>>(), [9, 9]);
+    let taken = supers[0].disk(1).unwrap();
+    assert_eq!((taken.number, taken.raid_disk, taken.state), (1, 1, IN_SYNC));
 }

@@ -1,6 +1,8 @@
 //! Whether a v0.90 array is of this host: the reference puts the start of the host name's SHA-1 into the uuid's second half.
 
-use super::SuperV0;
+use super::{Order, SuperV0};
+use crate::superblock::field::get;
+use crate::uuid::Uuid;
 
 /// Words of the uuid that carry the hash: the last two.
 const HASH_WORDS: [usize; 2] = [super::word::SET_UUID1 + 1, super::word::SET_UUID1 + 2];
@@ -11,6 +13,17 @@ pub fn is_local(sb: &SuperV0, host: &str) -> bool {
     let hash = sha1(host.as_bytes());
     let stored = HASH_WORDS.into_iter().flat_map(|n| sb.word(n).to_le_bytes());
     !host.is_empty() && stored.eq(hash.into_iter().take(8))
+}
+
+/// Puts the hash of a host's name into the second half of the uuid.
+#[must_use]
+pub fn mark_host(uuid: Uuid, host: &str) -> Uuid {
+    let mut sb = SuperV0::empty(Order::Little);
+    sb.put_uuid(uuid);
+    for (n, bytes) in HASH_WORDS.into_iter().zip(sha1(host.as_bytes()).chunks_exact(4)) {
+        sb.put_word(n, u32::from_le_bytes(get(bytes, 0)));
+    }
+    sb.uuid()
 }
 
 /// SHA-1 (RFC 3174) of a short text.
@@ -56,8 +69,6 @@ fn mix(state: &mut [u32; 5], block: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::superblock::v0::Order;
-    use crate::uuid::Uuid;
 
     #[test]
     fn the_hash_is_sha1() {
@@ -77,5 +88,7 @@ mod tests {
         sb.put_uuid(Uuid::parse("b0d78ece:e0c56e8e:3d186b3c:53958f34").unwrap());
         assert!(is_local(&sb, "(none)"));
         assert!(!is_local(&sb, "other") && !is_local(&sb, ""));
+        let uuid = Uuid::parse("b0d78ece:e0c56e8e:00000000:00000000").unwrap();
+        assert_eq!(mark_host(uuid, "(none)"), sb.uuid());
     }
 }

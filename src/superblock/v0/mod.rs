@@ -14,15 +14,17 @@
 
 mod disk;
 mod homehost;
+mod place;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use disk::{DISK_WORDS, DiskV0, MAX_DISKS};
-pub use homehost::is_local;
+pub use homehost::{is_local, mark_host};
+pub use place::{read, super_offset};
+pub use view::{BITMAP_OFFSET, BITMAP_SECTORS};
 
-use super::SuperError;
 use super::field::{get, put};
-use crate::blockio::ReadAt;
 use crate::superblock::v1::MAGIC;
 use crate::units::{Bytes, KiB, Sectors};
 use crate::uuid::Uuid;
@@ -78,6 +80,17 @@ pub mod state {
     pub const ERRORS: u32 = 1 << 1;
     pub const CLUSTERED: u32 = 1 << 5;
     pub const BITMAP_PRESENT: u32 = 1 << 8;
+}
+
+/// Bits of a descriptor's state (`MD_DISK_*`).
+#[allow(missing_docs)]
+pub mod bit {
+    pub const FAULTY: u32 = 1 << 0;
+    pub const ACTIVE: u32 = 1 << 1;
+    pub const SYNC: u32 = 1 << 2;
+    pub const REMOVED: u32 = 1 << 3;
+    pub const WRITE_MOSTLY: u32 = 1 << 9;
+    pub const FAILFAST: u32 = 1 << 10;
 }
 
 /// Byte order of a superblock.
@@ -254,6 +267,12 @@ impl SuperV0 {
         self.pair(word::EVENTS)
     }
 
+    /// The events at which [`Self::recovery_cp`] was right.
+    #[must_use]
+    pub fn cp_events(&self) -> u64 {
+        self.pair(word::CP_EVENTS)
+    }
+
     /// Sets the events.
     pub fn set_events(&mut self, events: u64) {
         self.put_pair(word::EVENTS, events);
@@ -337,30 +356,6 @@ impl SuperV0 {
         other
     }
 
-    /// What arithmetic needs, checked against a device.
-    ///
-    /// # Errors
-    /// The first field that cannot be as it is; a wrong checksum counts too.
-    pub fn check(&self, device: Bytes) -> Result<(), SuperError> {
-        let expected = self.computed_csum();
-        if self.sb_csum() != expected {
-            return Err(SuperError::BadChecksum { found: self.sb_csum(), expected });
-        }
-        let field =
-            |field, value: u32, why: &str| Err(SuperError::Field { field, value: i128::from(value), why: why.into() });
-        if self.raid_disks() as usize > MAX_DISKS {
-            return field("raid_disks", self.raid_disks(), "is more than a superblock holds (27)");
-        }
-        if self.nr_disks() as usize > MAX_DISKS {
-            return field("nr_disks", self.nr_disks(), "is more than a superblock holds (27)");
-        }
-        let room = super_offset(device).map_or(0, |at| at.0 / 1024);
-        if u64::from(self.size_kib()) > room && self.level_raw() > 0 {
-            return field("size", self.size_kib(), "KiB is more than the device has before its superblock");
-        }
-        Ok(())
-    }
-
     /// Used sectors of each member.
     #[must_use]
     pub fn size(&self) -> Sectors {
@@ -370,30 +365,4 @@ impl SuperV0 {
 
 fn signed(word: u32) -> i32 {
     i32::from_ne_bytes(word.to_ne_bytes())
-}
-
-/// The byte at which the superblock lies: the start of the last whole 64 KiB before the last one that is reserved.
-#[must_use]
-pub fn super_offset(device: Bytes) -> Option<Bytes> {
-    device.round_down(RESERVED).checked_sub(RESERVED)
-}
-
-/// Bytes that are read first, to see whether there is a superblock at all: one sector.
-const FIRST_BYTES: usize = 512;
-
-/// Reads the superblock; `None` where there is none. Without a superblock only its first sector is read.
-///
-/// # Errors
-/// The device's. The checksum is not judged.
-pub fn read(dev: &dyn ReadAt) -> Result<Option<SuperV0>, SuperError> {
-    let Some(at) = super_offset(dev.size()) else { return Ok(None) };
-    let mut bytes = [0u8; SUPER_BYTES];
-    let (first, rest) = bytes.split_at_mut(FIRST_BYTES);
-    dev.read_at(at.0, first)?;
-    let magic: [u8; 4] = get(first, 0);
-    if magic != MAGIC.to_le_bytes() && magic != MAGIC.to_be_bytes() {
-        return Ok(None);
-    }
-    dev.read_at(at.0 + FIRST_BYTES as u64, rest)?;
-    Ok(SuperV0::from_bytes(&bytes))
 }

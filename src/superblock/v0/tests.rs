@@ -1,4 +1,5 @@
 use super::*;
+use crate::blockio::ReadAt;
 use crate::device::mem::MemDevice;
 
 fn sample(order: Order) -> SuperV0 {
@@ -60,4 +61,67 @@ fn a_flipped_byte_anywhere_is_seen_and_absurd_counts_do_no_harm() {
     absurd.set_raid_disks(u32::MAX);
     absurd.update_csum();
     assert!(absurd.check(Bytes(1 << 20)).is_err() && absurd.disk(usize::MAX).is_none());
+}
+
+#[test]
+fn the_view_in_terms_of_v1_and_back_changes_what_was_decided_and_nothing_else() {
+    use crate::superblock::v1::{Role, feature};
+    let mut sb = sample(Order::Little);
+    sb.set_state(state::CLEAN | state::BITMAP_PRESENT);
+    sb.put_disk(0, &DiskV0 { number: 0, raid_disk: 0, state: 9, ..DiskV0::default() });
+    sb.put_disk(2, &DiskV0 { number: 2, major: 8, minor: 33, raid_disk: 2, state: 0 });
+    sb.update_csum();
+    let view = sb.as_v1(Bytes(1 << 20));
+    assert!(view.check(Bytes(1 << 20).sectors()).is_ok());
+    assert_eq!((view.role_at(0), view.role_at(1), view.role_at(2)), (Role::Faulty, Role::Slot(1), Role::Spare));
+    assert_eq!((view.dev_number(), view.role(), view.resync_offset()), (1, Role::Slot(1), u64::MAX));
+    assert_eq!((view.super_offset(), view.bitmap_offset()), ((1 << 20) / 512 - 128, 8));
+    assert!(view.has(feature::BITMAP_OFFSET) && !view.has(feature::RESHAPE_ACTIVE));
+    let mut same = sb.clone();
+    same.take_over(&view);
+    assert_eq!(same, sb);
+}
+
+#[test]
+fn what_is_not_clean_resyncs_from_the_checkpoint_only_if_it_is_of_the_same_events() {
+    let mut sb = sample(Order::Little);
+    sb.set_recovery_cp(77);
+    assert_eq!(sb.resync_offset(), 0);
+    sb.put_pair(word::CP_EVENTS, sb.events());
+    assert_eq!(sb.resync_offset(), 77);
+    sb.set_state(state::CLEAN);
+    assert_eq!(sb.resync_offset(), u64::MAX);
+}
+
+#[test]
+fn what_would_lead_the_kernel_out_of_the_table_is_refused() {
+    type Change = fn(&mut SuperV0);
+    let changes: [(&str, Change); 6] = [
+        ("this_disk.number", |s| s.put_this_disk(&DiskV0 { number: 27, ..DiskV0::default() })),
+        ("raid_disks", |s| s.set_raid_disks(28)),
+        ("raid_disks", |s| s.set_raid_disks(0)),
+        ("raid_disk", |s| s.put_disk(1, &DiskV0 { number: 1, major: 8, minor: 1, raid_disk: 2, state: 6 })),
+        ("minor_version", |s| s.set_minor_version(89)),
+        ("chunk_size", |s| s.set_chunk_bytes(1000)),
+    ];
+    for (name, change) in changes {
+        let mut sb = sample(Order::Big);
+        change(&mut sb);
+        sb.update_csum();
+        match sb.check(Bytes(1 << 20)) {
+            Err(crate::superblock::SuperError::Field { field, .. }) => assert_eq!(field, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_checksum_folded_to_16_bits_counts_as_in_the_kernel() {
+    let mut sb = sample(Order::Little);
+    let sum = sb.sb_csum();
+    let once = (sum & 0xffff) + (sum >> 16);
+    sb.set_sb_csum((once & 0xffff) + (once >> 16));
+    assert!(sb.check(Bytes(1 << 20)).is_ok());
+    sb.set_sb_csum(sum ^ 1);
+    assert!(sb.check(Bytes(1 << 20)).is_err());
 }
