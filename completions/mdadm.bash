@@ -23,12 +23,32 @@ _mdadm() {
 
     case "${cmd}" in
         mdadm)
-            opts="-A -C -D -E -Q -X -h -V -v -q -l -p -n -x -z -e -k -u -m -N -s -U -r -R -S -o -w -Y -t -d --manage --misc --assemble --create --detail --examine --zero-superblock --query --examine-bitmap --offroot --examine-badblocks --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --metadata --bitmap --bitmap-chunk --write-behind --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --consistency-policy --logical-block-size --uuid --super-minor --name --config --scan --force --update --add --add-spare --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --wait --wait-clean --brief --no-devices --export --test --prefer --delay --json --plan --offline --allow-sector-size-change"
+            opts="-A -C -D -E -Q -X -h -V -v -q -l -p -n -x -z -e -k -u -m -N -s -U -r -R -S -o -w -Y -t -d --manage --misc --assemble --create --detail --examine --zero-superblock --query --examine-bitmap --detail-platform --kill-subarray --update-subarray --udev-rules --offroot --examine-badblocks --dump --restore --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --metadata --bitmap --bitmap-chunk --write-behind --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --consistency-policy --logical-block-size --uuid --super-minor --name --config --scan --force --update --add --add-spare --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --wait --wait-clean --action --brief --no-devices --export --test --prefer --delay --json --plan --offline --allow-sector-size-change"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --kill-subarray)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --update-subarray)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --udev-rules)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dump)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --restore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --chunk)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -167,6 +187,10 @@ _mdadm() {
                     ;;
                 -U)
                     COMPREPLY=($(compgen -W "uuid name homehost resync" -- "${cur}"))
+                    return 0
+                    ;;
+                --action)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --prefer)

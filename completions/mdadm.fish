@@ -1,3 +1,8 @@
+complete -c mdadm -l kill-subarray -d 'delete an array of a container (sets of DDF and IMSM: only recognised)' -r
+complete -c mdadm -l update-subarray -d 'change an array of a container (sets of DDF and IMSM: only recognised)' -r
+complete -c mdadm -l udev-rules -d 'make udev rules of the POLICY lines of the configuration' -r
+complete -c mdadm -l dump -d 'copy the metadata of members to sparse files in a folder' -r
+complete -c mdadm -l restore -d 'put such copies back; or one file' -r
 complete -c mdadm -l chunk -l rounding -d 'array chunk in KiB, or with K, M, G (default 512)' -r
 complete -c mdadm -s l -l level -d 'linear, 0, 1, 4, 5, 6, 10, or raidN, stripe, mirror' -r -f -a "linear\t''
 raid0\t''
@@ -32,6 +37,7 @@ complete -c mdadm -s U -l update -d 'change the superblocks while assembling; ? 
 name\t''
 homehost\t''
 resync\t''"
+complete -c mdadm -l action -d 'have an array check or repair its redundancy; idle ends that, frozen holds all back' -r
 complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
 complete -c mdadm -l manage -d 'act on one array, named first'
@@ -43,6 +49,7 @@ complete -c mdadm -s E -l examine -d 'show the md superblock of a member'
 complete -c mdadm -l zero-superblock -d 'wipe the md superblock of a device'
 complete -c mdadm -s Q -l query -d 'say in a line what a device has to do with md'
 complete -c mdadm -s X -l examine-bitmap -d 'show the bitmap of a member, or of a bitmap file'
+complete -c mdadm -l detail-platform -d 'say what the firmware knows of RAID; with --metadata in the exit status'
 complete -c mdadm -l offroot -d 'accepted for boot scripts; changes nothing'
 complete -c mdadm -l examine-badblocks -d 'list the bad blocks recorded on a member'
 complete -c mdadm -s h -l help -d 'show this help; behind a mode, the help of the mode'

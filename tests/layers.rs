@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Pure modules; in `host` and `monitor` only the named files are.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "blockio",
     "units",
     "level",
@@ -29,6 +29,7 @@ const PURE: [&str; 14] = [
     "plan",
     "output",
     "cli",
+    "host::conf",
     "host::mdstat",
     "monitor::state",
 ];

@@ -60,10 +60,8 @@ fn bare(line: Line) -> Result<Request, CliError> {
     Ok(Request::Misc(Box::new(MiscRequest {
         common: line.common,
         items: vec![(MiscAction::Query, PathBuf::from(device.word))],
-        action: None,
-        sync_action: None,
         bare: true,
-        manage: false,
+        ..MiscRequest::default()
     })))
 }
 
@@ -135,7 +133,8 @@ fn assemble(line: Line) -> AssembleRequest {
 
 fn misc_action(op: Option<Id>) -> Option<MiscAction> {
     Some(match op {
-        None | Some(Id::Query) => MiscAction::Query,
+        None => MiscAction::Nothing,
+        Some(Id::Query) => MiscAction::Query,
         Some(Id::Detail) => MiscAction::Detail,
         Some(Id::DetailPlatform) => MiscAction::DetailPlatform,
         Some(Id::Examine) => MiscAction::Examine,
@@ -149,6 +148,11 @@ fn misc_action(op: Option<Id>) -> Option<MiscAction> {
         Some(Id::Action) => MiscAction::SyncAction,
         Some(Id::Wait) => MiscAction::Wait,
         Some(Id::WaitClean) => MiscAction::WaitClean,
+        Some(Id::Dump) => MiscAction::Dump,
+        Some(Id::Restore) => MiscAction::Restore,
+        Some(Id::UdevRules) => MiscAction::UdevRules,
+        Some(Id::KillSubarray) => MiscAction::KillSubarray,
+        Some(Id::UpdateSubarray) => MiscAction::UpdateSubarray,
         _ => return None,
     })
 }
@@ -172,8 +176,10 @@ fn misc(line: Line) -> Result<Request, CliError> {
         items,
         action: last.is_some().then_some(action),
         sync_action: line.sync_action,
-        bare: false,
-        manage: false,
+        dump: line.dump,
+        udev_rules: line.udev_rules.flatten(),
+        update: line.update,
+        ..MiscRequest::default()
     })))
 }
 
@@ -218,12 +224,5 @@ fn manage(line: Line) -> Request {
     }
     let read_mode = line.read_mode.and_then(|id| misc_action(Some(id)));
     let items = [read_mode, after].into_iter().flatten().map(|a| (a, array.clone())).collect();
-    Request::Misc(Box::new(MiscRequest {
-        common: line.common,
-        items,
-        action: None,
-        sync_action: None,
-        bare: false,
-        manage: true,
-    }))
+    Request::Misc(Box::new(MiscRequest { common: line.common, items, manage: true, ..MiscRequest::default() }))
 }

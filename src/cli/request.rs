@@ -262,6 +262,8 @@ pub enum MiscAction {
     Query,
     /// `--detail`
     Detail,
+    /// No operation: the device must be an array, and that is all
+    Nothing,
     /// `--detail-platform`
     DetailPlatform,
     /// `--examine`
@@ -286,10 +288,20 @@ pub enum MiscAction {
     Wait,
     /// `--wait-clean`
     WaitClean,
+    /// `--dump=DIR`; the folder is in [`MiscRequest::dump`]
+    Dump,
+    /// `--restore=DIR`, likewise
+    Restore,
+    /// `--udev-rules`; the file is in [`MiscRequest::udev_rules`]
+    UdevRules,
+    /// `--kill-subarray`
+    KillSubarray,
+    /// `--update-subarray`
+    UpdateSubarray,
 }
 
 /// Misc mode, and manage mode as far as it acts on whole arrays (`mdadm --stop /dev/md0`, `mdadm /dev/md0 --run`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MiscRequest {
     /// Options that every mode takes.
     pub common: Common,
@@ -300,6 +312,12 @@ pub struct MiscRequest {
     pub action: Option<MiscAction>,
     /// The word of `--action`.
     pub sync_action: Option<String>,
+    /// Folder of `--dump` and `--restore`, or the file of the latter.
+    pub dump: Option<PathBuf>,
+    /// File of `--udev-rules=FILE`.
+    pub udev_rules: Option<PathBuf>,
+    /// `--update` with `--update-subarray`.
+    pub update: Option<String>,
     /// A device name stood alone, without any option that names a mode: the reference then answers in fewer words.
     pub bare: bool,
     /// Manage mode (`mdadm --manage /dev/md0 --stop`).

@@ -43,6 +43,7 @@ const STOP_PAUSE: Duration = Duration::from_millis(200);
 enum Undo {
     Restore { device: PathBuf, offset: u64, bytes: Vec<u8> },
     Forget { devname: String },
+    Remove { file: PathBuf },
 }
 
 /// The machine while a plan is executed.
@@ -156,6 +157,11 @@ impl<'a> Session<'a> {
     fn step(&mut self, step: &Step) -> Result<(), ApplyError> {
         match step {
             Step::Write { device, offset, bytes, what } => self.write(device, *offset, bytes, what),
+            Step::File(file) => {
+                let made = super::apply_file::step(file).map_err(|(what, e)| failed(what, &e))?;
+                self.undo.extend(made.map(|file| Undo::Remove { file }));
+                Ok(())
+            }
             Step::Sync { device } => {
                 self.device(device)?.sync().map_err(|e| failed(format_args!("cannot sync {}", device.display()), &e))
             }
@@ -356,6 +362,9 @@ impl<'a> Session<'a> {
                     }
                 }
                 Undo::Forget { devname } => self.forget(&devname),
+                Undo::Remove { file } => {
+                    let _ = std::fs::remove_file(file);
+                }
             }
         }
         if !restored.is_empty() {

@@ -40,6 +40,18 @@ pub fn run(common: &Common, action: MiscAction, path: &Path) -> Exit {
     }
 }
 
+/// Whether this is an array: 1, and a line, where it is not.
+#[must_use]
+pub fn is_array(path: &Path) -> Exit {
+    match open(&Host::default(), path) {
+        Ok(_) => Exit::OK,
+        Err(lines) => {
+            lines.iter().for_each(complain);
+            Exit::FAIL
+        }
+    }
+}
+
 fn open(host: &Host, path: &Path) -> Result<OpenArray, Vec<String>> {
     host.open_array(path).map_err(|e| {
         vec![match e {

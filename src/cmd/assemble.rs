@@ -10,6 +10,7 @@ use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
 use crate::device::real::{Access, NodeKind, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
+use crate::host::devmap::block_dev;
 use crate::host::map::MapLock;
 use crate::host::names;
 use crate::plan::assemble::start::explain;
@@ -42,12 +43,16 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
     if req.no_degraded {
         return Err(Refusal::new("--no-degraded not meaningful without a --scan assembly."));
     }
+    let host = Host::default();
+    if req.super_minor == Some(SuperMinor::Dev) && block_dev(&typed.path).is_none() {
+        let path = typed.path.display();
+        return Err(Refusal::new(format!("--super-minor=dev given, and listed device {path} doesn't exist.")));
+    }
     let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
     if req.members.is_empty() && (!named || matches!(req.update.as_deref(), Some("uuid" | "name"))) {
         let line = format!("{} not identified in config file.", typed.path.display());
         return Err(Refusal::new(line).hint("name its members, or --uuid= or --name="));
     }
-    let host = Host::default();
     let (lock, node) = super::node::choose(&req.common, &host, typed.number, &typed.path)?;
     let wishes = wishes(req, &host, &node)?;
     let listed = if wishes.searched { all_devices(&host) } else { req.members.clone() };

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::{array_state, detail, examine, examine_badblocks, examine_bitmap, not_built, query, stop, wait, zero};
+use crate::cmd::print::complain;
+use crate::cmd::{
+    array_state, detail, dump, examine, examine_badblocks, examine_bitmap, not_built, platform, query, stop, subarray,
+    sync_action, udev_rules, wait, zero,
+};
 use crate::error::Exit;
 
 /// Does what was asked for.
@@ -44,9 +48,20 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
         MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => {
             each(paths, |path| array_state::run(common, action, path))
         }
+        MiscAction::SyncAction => sync_action::run(common, request.sync_action.as_deref().unwrap_or("idle"), paths),
         MiscAction::Wait => each(paths, wait::wait),
         MiscAction::WaitClean => each(paths, wait::wait_clean),
-        _ => not_built(&format!("{action:?}")),
+        MiscAction::Dump => dump::dump(common, request.dump.as_deref().unwrap_or(Path::new("")), paths),
+        MiscAction::Restore => dump::restore(common, request.dump.as_deref().unwrap_or(Path::new("")), paths),
+        MiscAction::DetailPlatform => platform::run(common),
+        MiscAction::KillSubarray => each(paths, subarray::run),
+        MiscAction::UpdateSubarray if request.update.is_none() => {
+            complain("-U/--update must be specified with --update-subarray");
+            Exit::FAIL
+        }
+        MiscAction::UpdateSubarray => each(paths, subarray::run),
+        MiscAction::UdevRules | MiscAction::Nothing => each(paths, array_state::is_array),
+        MiscAction::Examine | MiscAction::ExamineBitmap => not_built(&format!("{action:?}")),
     }
 }
 
@@ -60,6 +75,8 @@ fn without_device(request: &MiscRequest) -> Exit {
     match request.action {
         Some(MiscAction::Stop) if request.common.scan => stop::scan(&request.common),
         Some(MiscAction::Detail) => detail::scan(request),
+        Some(MiscAction::DetailPlatform) => platform::run(&request.common),
+        Some(MiscAction::UdevRules) => udev_rules::run(&request.common, request.udev_rules.as_deref()),
         // The kernel marks arrays clean by itself.
         Some(MiscAction::WaitClean) if request.common.scan => Exit::OK,
         _ => not_built("misc mode without a device"),

@@ -1,10 +1,12 @@
 //! One file per verb. Writers gather facts, plan, apply; readers read, fill a view, render.
 
 pub mod apply;
+mod apply_file;
 pub mod array_state;
 pub mod assemble;
 pub mod create;
 pub mod detail;
+pub mod dump;
 pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
@@ -12,9 +14,13 @@ pub mod manage;
 pub mod member;
 pub mod misc;
 pub mod node;
+pub mod platform;
 pub mod print;
 pub mod query;
 pub mod stop;
+pub mod subarray;
+pub mod sync_action;
+pub mod udev_rules;
 pub mod wait;
 pub mod whose;
 pub mod zero;

@@ -1,5 +1,6 @@
 //! The machine around the arrays: device nodes and names, the map file, /proc/mdstat, udev, who holds a device.
 
+pub mod conf;
 pub mod devmap;
 pub mod holders;
 pub mod kernel_log;

@@ -11,3 +11,4 @@ pub mod examine;
 pub mod examine_bitmap;
 pub mod human;
 pub mod query;
+pub mod udev_rules;

@@ -5,10 +5,13 @@
 pub mod assemble;
 pub mod bitmap_place;
 pub mod create;
+pub mod dump;
+pub mod file_step;
 pub mod lazy;
 pub mod manage;
 pub mod place;
 pub mod redundancy;
 pub mod step;
+pub mod sync_action;
 pub mod whose;
 pub mod zero;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::file_step::FileStep;
 use crate::uuid::Uuid;
 
 /// One member as ADD_NEW_DISK is told of it (`mdu_disk_info_t`).
@@ -66,6 +67,8 @@ pub enum Step {
         /// Why.
         what: String,
     },
+    /// Make a file.
+    File(FileStep),
     /// Make the device's writes durable.
     Sync {
         /// The device or image file.
@@ -185,6 +188,7 @@ impl Step {
             Step::Write { device, offset, bytes, what } => {
                 format!("write  {} bytes {}..{}: {what}", device.display(), offset, offset + bytes.len() as u64)
             }
+            Step::File(file) => file.line(),
             Step::Sync { device } => format!("sync   {}", device.display()),
             Step::NewArray { devname, path, .. } => format!("node   {devname} as {}", path.display()),
             Step::Sysfs { devname, attr, value, .. } => format!("sysfs  {devname}/md/{attr} = {value}"),
@@ -221,6 +225,7 @@ impl Step {
                 "step": "write", "device": device.to_string_lossy(), "offset_bytes": offset,
                 "length_bytes": bytes.len(), "what": what,
             }),
+            Step::File(file) => file.json(),
             Step::Sync { device } => json!({"step": "sync", "device": device.to_string_lossy()}),
             Step::NewArray { devname, path, .. } => {
                 json!({"step": "node", "array": devname, "path": path.to_string_lossy()})

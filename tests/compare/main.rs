@@ -30,5 +30,6 @@ battery! {
     create_questions_and_refusals_are_the_references: "create-refusals.cases",
     reading_commands_print_what_the_reference_prints: "read.cases",
     changing_commands_do_what_the_reference_does: "change.cases",
+    misc_commands_do_what_the_reference_does: "misc.cases",
     assemble_is_the_references_and_each_takes_what_the_other_made: "assemble.cases",
 }

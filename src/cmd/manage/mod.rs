@@ -63,10 +63,8 @@ pub fn run(req: &ManageRequest) -> Exit {
         Some(action) if exit == Exit::OK => super::misc::run(&MiscRequest {
             common: req.common.clone(),
             items: vec![(action, req.array.clone())],
-            action: None,
-            sync_action: None,
-            bare: false,
             manage: true,
+            ..MiscRequest::default()
         }),
         _ => exit,
     }
