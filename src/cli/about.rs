@@ -38,6 +38,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Size, "SIZE", "space to use of each member, in KiB or with K, M, G, T; or max"),
     (Id::Auto, "WORD", "obsolete; changes nothing"),
     (Id::AssumeClean, "", "take the members as in sync; no resync"),
+    (Id::WriteZeroes, "", "zero the members' data first; then they are in sync"),
     (Id::Metadata, "FORMAT", "1.2 (default), 1.1, 1.0 or 0.90"),
     (Id::Bitmap, "KIND", "none, internal or lockless"),
     (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this"),

@@ -46,7 +46,7 @@ pub fn request(line: Line) -> Result<Request, CliError> {
 }
 
 /// Options of create that are not in this version, and that `plan::create` refuses with the reason.
-const JUDGED_BY_PLAN: [Id; 2] = [Id::WriteJournal, Id::WriteZeroes];
+const JUDGED_BY_PLAN: [Id; 1] = [Id::WriteJournal];
 
 fn not_yet(line: Line, mode: Mode, what: String) -> Request {
     Request::NotYet(NotYet { common: line.common, mode, what })

@@ -143,7 +143,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Size, "size", Value, BCG, Nothing).short('z', BCG),
     opt(Id::Auto, "auto", Value, ABC.or(I), Nothing).short('a', ABC.or(I)),
     opt(Id::AssumeClean, "assume-clean", Flag, BCG, Nothing),
-    opt(Id::WriteZeroes, "write-zeroes", Flag, C, Nothing).later(),
+    opt(Id::WriteZeroes, "write-zeroes", Flag, C, Nothing),
     opt(Id::Metadata, "metadata", Value, AC.or(I).or(X), Nothing).short('e', AC.or(I).or(X)),
     opt(Id::Bitmap, "bitmap", Value, ABC.or(G), Nothing).short('b', ABC.or(G)),
     opt(Id::BitmapChunk, "bitmap-chunk", Value, BCG, Nothing),

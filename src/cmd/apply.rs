@@ -9,15 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::blockio::{ReadAt, WriteAt};
+use crate::cmd::print::out;
+use crate::cmd::zeroing::{self, Stopped};
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
+use crate::host::interrupt::Interrupts;
 use crate::host::kernel_log::KernelLog;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::{self, TypedName};
 use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
-use crate::plan::step::{DiskSpec, MemberBy, Plan, Step};
+use crate::plan::step::{DiskSpec, MemberBy, Plan, Step, ZeroArea};
 use crate::sysfs::{SysfsError, attr};
 
 /// Why a plan stopped.
@@ -57,6 +60,10 @@ pub struct Session<'a> {
     block: Option<UdevBlock>,
     undo: Vec<Undo>,
     started: bool,
+    /// A terminal reads stderr: show how far long steps are.
+    pub show_progress: bool,
+    /// Held from before data was zeroed until the array runs.
+    interrupts: Option<Interrupts>,
     /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
     pub keep: bool,
 }
@@ -88,6 +95,8 @@ impl<'a> Session<'a> {
             undo: Vec::new(),
             started: false,
             keep: false,
+            show_progress: false,
+            interrupts: None,
         }
     }
 
@@ -165,6 +174,7 @@ impl<'a> Session<'a> {
             Step::Sync { device } => {
                 self.device(device)?.sync().map_err(|e| failed(format_args!("cannot sync {}", device.display()), &e))
             }
+            Step::Zero { areas } => self.zero(areas),
             Step::NewArray { devname, path, metadata, uuid } => self.new_array(
                 devname,
                 path,
@@ -221,6 +231,28 @@ impl<'a> Session<'a> {
             .write_at(offset, bytes)
             .map_err(|e| failed(format_args!("cannot write to {} at byte {offset} ({what})", path.display()), &e))?;
         self.undo.push(Undo::Restore { device: path.to_owned(), offset, bytes: before });
+        Ok(())
+    }
+
+    fn zero(&mut self, areas: &[ZeroArea]) -> Result<(), ApplyError> {
+        for ZeroArea { device, offset, len } in areas {
+            self.device(device)?;
+            out(&format!("mdadm: zeroing data from {offset} to {len} on: {}\n", device.display()));
+        }
+        let held = self.host.hold_interrupts().map_err(|e| failed("cannot hold signals back", &e))?;
+        // It can take hours, and the array is in the map file: others may take the lock.
+        self.lock = None;
+        self.undo.retain(|u| !matches!(u, Undo::Restore { .. }));
+        let done = zeroing::zero(areas, &self.devices, &held, self.show_progress);
+        self.interrupts = Some(held);
+        done.map_err(|Stopped { line, zeroed }| {
+            let gone = zeroed.iter().filter(|(_, from, to)| to > from);
+            let gone = gone.map(|(path, from, to)| format!("{} bytes {from}..{to} are zeros now", path.display()));
+            let after = std::iter::once("zeroing failed!".into()).chain(gone);
+            let after = after.chain(["no md superblock is left on the members".into()]).collect();
+            ApplyError { line, after }
+        })?;
+        out("mdadm: zeroing finished\n");
         Ok(())
     }
 

@@ -24,6 +24,7 @@ pub mod udev_rules;
 pub mod wait;
 pub mod whose;
 pub mod zero;
+pub mod zeroing;
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};

@@ -6,6 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+
 use super::{ReadAt, WriteAt};
 use crate::kernel::blk;
 use crate::units::Bytes;
@@ -48,6 +51,8 @@ pub enum Access {
 }
 
 const DIRECT_ALIGN: usize = 4096;
+/// Zeros are written in pieces of at most this many bytes.
+const ZERO_PIECE: usize = 1 << 20;
 
 impl RealDevice {
     /// Opens a block device or a regular file.
@@ -107,6 +112,40 @@ impl RealDevice {
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Makes `len` bytes from `offset` read as zeros: by the device itself where it can, else by writing them. Both must be
+    /// multiples of the logical block size.
+    ///
+    /// # Errors
+    /// What the device reports; `WriteZero` past its end.
+    pub fn zero(&self, offset: u64, len: u64) -> io::Result<()> {
+        if offset.checked_add(len).is_none_or(|end| end > self.size.0) {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let how = match self.kind {
+            NodeKind::Block => FallocateFlags::FALLOC_FL_ZERO_RANGE,
+            NodeKind::File => FallocateFlags::FALLOC_FL_PUNCH_HOLE,
+        };
+        let number = |n: u64| i64::try_from(n).map_err(|_| io::Error::from(io::ErrorKind::WriteZero));
+        let (at, bytes) = (number(offset)?, number(len)?);
+        match fallocate(&self.file, how | FallocateFlags::FALLOC_FL_KEEP_SIZE, at, bytes) {
+            Err(Errno::EOPNOTSUPP) => self.write_zeros(offset, len),
+            other => Ok(other?),
+        }
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        let buf = vec![0u8; ZERO_PIECE + DIRECT_ALIGN];
+        let shift = buf.as_ptr().align_offset(DIRECT_ALIGN);
+        let (mut at, end) = (offset, offset + len);
+        while at < end {
+            let piece = usize::try_from(end - at).unwrap_or(usize::MAX).min(ZERO_PIECE);
+            let zeros = buf.get(shift..shift + piece).ok_or(io::ErrorKind::InvalidInput)?;
+            self.file.write_all_at(zeros, at)?;
+            at += piece as u64;
+        }
+        Ok(())
     }
 
     /// Reads the blocks that cover the range into an aligned buffer; gives it and where the range starts in it.
@@ -170,5 +209,27 @@ impl WriteAt for RealDevice {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeroing_a_stretch_of_a_file_leaves_the_rest_and_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        std::fs::write(&path, vec![7; 3 << 20]).unwrap();
+        let device = RealDevice::open(&path, Access::Write).unwrap();
+        device.zero(4096, 1 << 20).unwrap();
+        device.write_zeros(2 << 20, (1 << 20) - 512).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let zeros = |b: &[u8]| b.iter().all(|b| *b == 0);
+        let sevens = |b: &[u8]| b.iter().all(|b| *b == 7);
+        assert!(sevens(&bytes[..4096]) && zeros(&bytes[4096..4096 + (1 << 20)]));
+        assert!(sevens(&bytes[4096 + (1 << 20)..2 << 20]) && zeros(&bytes[2 << 20..(3 << 20) - 512]));
+        assert!(sevens(&bytes[(3 << 20) - 512..]) && bytes.len() == 3 << 20);
+        assert!(device.zero(3 << 20, 512).is_err() && device.zero(u64::MAX, 512).is_err());
     }
 }

@@ -3,6 +3,7 @@
 pub mod conf;
 pub mod devmap;
 pub mod holders;
+pub mod interrupt;
 pub mod kernel_log;
 pub mod map;
 pub mod mdstat;

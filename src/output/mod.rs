@@ -10,5 +10,6 @@ pub mod escape;
 pub mod examine;
 pub mod examine_bitmap;
 pub mod human;
+pub mod progress;
 pub mod query;
 pub mod udev_rules;

@@ -53,6 +53,17 @@ impl MemberBy {
     }
 }
 
+/// A stretch of a device that is zeroed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZeroArea {
+    /// The device or image file.
+    pub device: PathBuf,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
 /// One thing that is done. `what` is a short reason for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -73,6 +84,12 @@ pub enum Step {
     Sync {
         /// The device or image file.
         device: PathBuf,
+    },
+    /// Zero these stretches, all devices at the same time, and make that durable. What was written before stays: over zeros it
+    /// must not come back.
+    Zero {
+        /// One for each device.
+        areas: Vec<ZeroArea>,
     },
     /// Make the array's node: `md_mod/parameters/new_array`, `/dev`, the map file.
     NewArray {
@@ -190,6 +207,10 @@ impl Step {
             }
             Step::File(file) => file.line(),
             Step::Sync { device } => format!("sync   {}", device.display()),
+            Step::Zero { areas } => {
+                let one = |a: &ZeroArea| format!("{} bytes {}..{}", a.device.display(), a.offset, a.offset + a.len);
+                format!("zero   {}", areas.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
             Step::NewArray { devname, path, .. } => format!("node   {devname} as {}", path.display()),
             Step::Sysfs { devname, attr, value, .. } => format!("sysfs  {devname}/md/{attr} = {value}"),
             Step::SetArrayInfo { devname, version } => {
@@ -227,6 +248,9 @@ impl Step {
             }),
             Step::File(file) => file.json(),
             Step::Sync { device } => json!({"step": "sync", "device": device.to_string_lossy()}),
+            Step::Zero { areas } => json!({"step": "zero", "areas": areas.iter().map(|a| json!({
+                "device": a.device.to_string_lossy(), "offset_bytes": a.offset, "length_bytes": a.len,
+            })).collect::<Vec<_>>()}),
             Step::NewArray { devname, path, .. } => {
                 json!({"step": "node", "array": devname, "path": path.to_string_lossy()})
             }

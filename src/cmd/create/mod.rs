@@ -5,6 +5,8 @@ mod gather;
 mod identity;
 mod kernel;
 
+use std::io::IsTerminal;
+
 use super::apply::Session;
 use super::node;
 use super::print::{complain, err, out};
@@ -37,6 +39,9 @@ pub fn run(req: &CreateRequest) -> Exit {
 }
 
 fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
+    if req.write_zeroes && !req.assume_clean && !req.common.plan {
+        out("mdadm: Disk zeroing requested, setting --assume-clean to skip resync\n");
+    }
     let wants_bitmap = design::asks_for_bitmap(req)
         && ask(
             "To optimize recovery speed, it is recommended to enable write-intent bitmap, do you want to enable it now? [y/N]? ",
@@ -64,7 +69,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     }
     let present: Vec<bool> = gathered.by_index.iter().map(Option::is_some).collect();
     let in_place = req.common.force > 0 || matches!(design.bitmap, NewBitmapKind::Lockless(_));
-    let places = slots::assign(design.level, design.raid_disks, &present, in_place, req.assume_clean);
+    let places = slots::assign(design.level, design.raid_disks, &present, in_place, design.assume_clean);
     refuse_too_few(&design, &places, &present)?;
     if warned && !req.common.plan {
         confirm(req)?;
@@ -80,7 +85,6 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         by_index: &gathered.by_index,
         identity: &identity,
         node: node.as_ref(),
-        assume_clean: req.assume_clean,
         delay: req.delay,
         logical_block_size: req.logical_block_size,
     };
@@ -170,7 +174,7 @@ fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     if let Some(why) = design::idle_write_behind(req, design) {
         complain(format!("note: --write-behind has no effect: {why}"));
     }
-    if steps::kernel_zeroes(design, members, req.assume_clean) {
+    if steps::kernel_zeroes(design, members) {
         complain(
             "every member can be zeroed by unmapping: the kernel will zero their whole data area before the array starts",
         );
@@ -200,6 +204,7 @@ fn execute(
 ) -> Result<Exit, Refusal> {
     let mut session = Session::new(host);
     session.lock = lock;
+    session.show_progress = !req.common.is_quiet() && std::io::stderr().is_terminal();
     open.into_iter().for_each(|d| session.give(d));
     if req.common.metadata.is_none() && !req.common.is_quiet() {
         out("mdadm: Defaulting to version 1.2 metadata\n");

@@ -26,6 +26,10 @@ pub struct Design {
     pub raid_disks: u32,
     /// The bitmap.
     pub bitmap: NewBitmapKind,
+    /// Zero the data areas first.
+    pub write_zeroes: bool,
+    /// The members are taken to be in sync: so it was said, or they will be zeroed.
+    pub assume_clean: bool,
     /// Writes that write-mostly members may be behind; 0 is none. It is kept in the bitmap.
     pub write_behind: u32,
     /// Lines for `--verbose`.
@@ -59,7 +63,8 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let bitmap = bitmap(req, level, wants_bitmap)?;
     later(req)?;
     let write_behind = if bitmap == NewBitmapKind::None { 0 } else { req.write_behind.unwrap_or(0) };
-    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, write_behind, notes })
+    let (write_zeroes, assume_clean) = (req.write_zeroes, req.assume_clean || req.write_zeroes);
+    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, write_zeroes, assume_clean, write_behind, notes })
 }
 
 /// Why `--write-behind` has no effect on this array, where it has none: the kernel then waits for all members.
@@ -262,7 +267,6 @@ fn later(req: &CreateRequest) -> Result<(), Refusal> {
         r if r.write_journal.is_some() => yet("--write-journal"),
         r if r.consistency_policy == Some(ConsistencyPolicy::Journal) => yet("--consistency-policy=journal"),
         r if r.consistency_policy == Some(ConsistencyPolicy::Ppl) => yet("--consistency-policy=ppl"),
-        r if r.write_zeroes => yet("--write-zeroes"),
         _ => Ok(()),
     }
 }

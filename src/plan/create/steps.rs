@@ -8,8 +8,8 @@ use crate::bitmap::bits;
 use crate::bitmap::header::{BitmapSuper, NewBitmap};
 use crate::error::Refusal;
 use crate::plan::place::Placement;
-use crate::plan::step::{DiskSpec, Plan, Step};
-use crate::superblock::v1::{FIXED_BYTES, MAX_ROLES, Role, SuperV1, devflag, feature};
+use crate::plan::step::{DiskSpec, Plan, Step, ZeroArea};
+use crate::superblock::v1::{FIXED_BYTES, MAX_ROLES, Role, SUPER_BYTES, SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
 
 /// Seconds between two runs of the bitmap's daemon where none are given.
@@ -36,8 +36,6 @@ pub struct Parts<'a> {
     pub identity: &'a Identity,
     /// Where the array goes; `None` with `--offline`.
     pub node: Option<&'a Node>,
-    /// `--assume-clean`
-    pub assume_clean: bool,
     /// `--delay`, seconds
     pub delay: Option<u32>,
     /// `--logical-block-size`, bytes
@@ -125,7 +123,7 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
             let len = bits::bits_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
             (BitmapSuper::internal(&new), usize::try_from(len).unwrap_or(BITMAP_BLOCK))
         }
-        NewBitmapKind::Lockless(_) => (BitmapSuper::lockless(&new, parts.assume_clean), BITMAP_BLOCK),
+        NewBitmapKind::Lockless(_) => (BitmapSuper::lockless(&new, parts.design.assume_clean), BITMAP_BLOCK),
     };
     let Some(sb) = sb else { return Err(Refusal::new("Given bitmap chunk size not supported.")) };
     let mut bytes = sb.bytes().to_vec();
@@ -133,17 +131,43 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
     Ok(Some(bytes))
 }
 
-/// The steps that write one member: older superblocks away, the bitmap, the superblock last, all made durable.
-fn write_member(parts: &Parts<'_>, shared: &SuperV1, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
-    let Some((member, place)) = parts.member(a) else { return Ok(()) };
-    let device = member.path.clone();
+fn clear_stale(member: &MemberFacts, steps: &mut Vec<Step>) {
     for (offset, len) in &member.stale_supers {
         steps.push(Step::Write {
-            device: device.clone(),
+            device: member.path.clone(),
             offset: *offset,
             bytes: vec![0; usize::try_from(*len).unwrap_or(0)],
             what: "clear an older md superblock".into(),
         });
+    }
+}
+
+/// Zeroes the data areas (`--write-zeroes`). Older superblocks go first, that in the place of the new one too: if the zeroing
+/// does not come to its end, no array of old may be found over what is left.
+fn write_zeroes(parts: &Parts<'_>, steps: &mut Vec<Step>) {
+    let mut areas = Vec::new();
+    for (member, place) in parts.slots.assigned.iter().filter_map(|a| parts.member(a)) {
+        clear_stale(member, steps);
+        let device = member.path.clone();
+        steps.push(Step::Write {
+            device: device.clone(),
+            offset: place.super_offset.0 * SECTOR_BYTES,
+            bytes: vec![0; SUPER_BYTES],
+            what: "clear the place of the superblock".into(),
+        });
+        steps.push(Step::Sync { device: device.clone() });
+        let data = if parts.design.level.has_size() { parts.sizing.size } else { place.data_size };
+        areas.push(ZeroArea { device, offset: place.data_offset.0 * SECTOR_BYTES, len: data.0 * SECTOR_BYTES });
+    }
+    steps.push(Step::Zero { areas });
+}
+
+/// The steps that write one member: older superblocks away, the bitmap, the superblock last, all made durable.
+fn write_member(parts: &Parts<'_>, shared: &SuperV1, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
+    let Some((member, place)) = parts.member(a) else { return Ok(()) };
+    let device = member.path.clone();
+    if !parts.design.write_zeroes {
+        clear_stale(member, steps);
     }
     let start = place.super_offset.0 * SECTOR_BYTES;
     if let Some(bytes) = bitmap_bytes(parts, place)? {
@@ -224,6 +248,9 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
             steps.push(Step::Sysfs { devname, attr, verify: Some(value.clone()), value });
         }
     }
+    if parts.design.write_zeroes {
+        write_zeroes(parts, &mut steps);
+    }
     for a in &parts.slots.assigned {
         write_member(parts, &shared, a, &mut steps)?;
     }
@@ -240,10 +267,10 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
 
 /// Whether the kernel will zero the whole data area of every member at the first start (docs/lockless.md).
 #[must_use]
-pub fn kernel_zeroes(design: &Design, members: &[MemberFacts], assume_clean: bool) -> bool {
+pub fn kernel_zeroes(design: &Design, members: &[MemberFacts]) -> bool {
     matches!(design.bitmap, NewBitmapKind::Lockless(_))
         && design.level.is_parity()
-        && !assume_clean
+        && !design.assume_clean
         && members.iter().all(|m| m.zeroes_by_unmap)
 }
 
@@ -259,7 +286,7 @@ fn start(parts: &Parts<'_>, node: &Node, steps: &mut Vec<Step>) {
     } else {
         steps.push(Step::RunArray { devname: devname.clone() });
     }
-    if kernel_zeroes(parts.design, parts.members, parts.assume_clean) {
+    if kernel_zeroes(parts.design, parts.members) {
         steps.push(Step::Kernel { what: "zeroes the data area of every member before the array starts".into() });
     }
     if !node.readonly {
