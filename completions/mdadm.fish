@@ -40,6 +40,8 @@ resync\t''"
 complete -c mdadm -l action -d 'have an array check or repair its redundancy; idle ends that, frozen holds all back' -r
 complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
+complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
+complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r
 complete -c mdadm -l manage -d 'act on one array, named first'
 complete -c mdadm -l misc -d 'report on or act on each device named'
 complete -c mdadm -s A -l assemble -d 'put an array together again from its members'

@@ -7,10 +7,10 @@
 //! | 5 | `main.rs` | parse, run, exit |
 //! | 4 | [`cli`], [`cmd`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
 //! | 3 | [`plan`], [`host`], [`sysfs`], [`kernel`], [`device`], [`output`] | pure decisions; and the machine they are about |
-//! | 2 | [`superblock`], [`bitmap`] | bytes <-> typed records |
+//! | 2 | [`superblock`], [`bitmap`], [`saved`] | bytes <-> typed records |
 //! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`uuid`], [`error`], [`time`] | words shared by all |
 //!
-//! `cli`, `plan`, `superblock`, `bitmap`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
+//! `cli`, `plan`, `superblock`, `bitmap`, `saved`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
 
 pub mod bitmap;
 pub mod blockio;
@@ -24,6 +24,7 @@ pub mod layout;
 pub mod level;
 pub mod output;
 pub mod plan;
+pub mod saved;
 pub mod superblock;
 pub mod sysfs;
 pub mod time;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use clap_complete::{Shell, generate_to};
 use mdadm::cli::mode::Mode;
+use mdadm::cli::request::SavedMetadata;
 use mdadm::cli::table::{Arity, TABLE};
 use mdadm::cli::{Request, commands, parse};
 
@@ -103,12 +104,15 @@ fn the_completions_are_those_of_the_table() {
 #[test]
 fn options_of_ours_must_be_typed_in_full() {
     for opt in TABLE.iter().filter(|o| o.ours) {
-        assert!(opt.arity == Arity::Flag);
         for cut in 1..opt.long.len() {
             let typed = &opt.long[..cut];
-            let error = parse(&[format!("--{typed}").into(), "--detail".into(), "/dev/md0".into()]);
-            let full = opt.long.to_owned();
-            assert!(!matches!(&error, Ok(Request::Misc(r)) if r.common.json || r.common.plan), "{typed} of {full}");
+            let glued = if opt.arity == Arity::Value { "=x" } else { "" };
+            let read = parse(&[format!("--{typed}{glued}").into(), "--detail".into(), "/dev/md0".into()]);
+            // What it would be without ours: the reference's option, or none.
+            let stands = TABLE.iter().filter(|o| !o.ours).any(|o| o.long.starts_with(typed));
+            assert!(stands || read.is_err(), "{typed} of {}", opt.long);
+            let ours = |c: &mdadm::cli::request::Common| c.json || c.plan || c.saved_metadata != SavedMetadata::Default;
+            assert!(!matches!(&read, Ok(Request::Misc(r)) if ours(&r.common)), "{typed} of {}", opt.long);
         }
     }
 }

@@ -201,7 +201,7 @@ fn a_member_in_use_is_not_zeroed_and_what_holds_it_is_named() {
     assert_eq!((ours.status, ours.stdout.as_str()), (theirs.status, ""));
     assert_eq!(ours.stderr, theirs.stderr + "mdadm: /dev/nope: No such file or directory\n");
     reference("--stop /dev/md0").ok();
-    let plan = mdadm(&format!("--zero-superblock --plan {a}")).ok().stdout;
+    let plan = mdadm(&format!("--zero-superblock --plan --saved-metadata=none {a}")).ok().stdout;
     assert_eq!(plan, format!("write  {a} bytes 4096..4608: zero the superblock, metadata 1.2\nsync   {a}\n"));
     mdadm(&format!("-E {a}")).ok();
     mdadm(&format!("--zero-superblock {a}")).ok();

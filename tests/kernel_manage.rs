@@ -340,7 +340,9 @@ fn comes_back_after_a_successor(words: &str, count: usize, stop: bool) {
         vm::reference(&format!("--assemble --run /dev/md0 {}", disks[1..count].join(" "))).ok();
     }
     let out = mdadm(&format!("/dev/md0 --re-add {old}")).ok();
-    assert!(out.stderr.starts_with(&format!("mdadm: added {old}\n")), "{words}: {}", out.stderr);
+    let (note, rest) = out.stderr.split_once('\n').unwrap();
+    assert!(note.starts_with("mdadm: note: what is overwritten is saved; "), "{words}: {}", out.stderr);
+    assert!(rest.starts_with(&format!("mdadm: added {old}\n")), "{words}: {}", out.stderr);
     assert!(out.stderr.contains("not proven"), "{}", out.stderr);
     in_sync_again();
     mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up. `cli::request` is what was asked for, plain data that `plan` and `cmd` read.
 const LAYERS: [&[&str]; 5] = [
     &["blockio", "units", "level", "layout", "uuid", "error", "time", "cli::request", "cli::mode"],
-    &["superblock", "bitmap"],
+    &["superblock", "bitmap", "saved"],
     &["plan", "host", "sysfs", "kernel", "device", "output"],
     &["cli", "cmd", "monitor"],
     &["main", "lib"],
 ];
 
 /// Pure modules; in `host` and `monitor` only the named files are.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "blockio",
     "units",
     "level",
@@ -26,6 +26,7 @@ const PURE: [&str; 15] = [
     "time",
     "superblock",
     "bitmap",
+    "saved",
     "plan",
     "output",
     "cli",

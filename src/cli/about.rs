@@ -86,6 +86,8 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Delay, "SECONDS", "how long until clean bits of the bitmap are written"),
     (Id::Json, "", "print JSON"),
     (Id::Plan, "", "show every step that would be taken; touch nothing"),
+    (Id::SavedMetadata, "DIR", "save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere"),
+    (Id::RestoreSaved, "FILE", "put back what was saved in FILE before it was overwritten"),
     (Id::Offline, "", "members may be plain files; only metadata is written, no kernel is asked"),
 ];
 

@@ -11,7 +11,7 @@ use crate::uuid::Uuid;
 use super::error::CliError;
 use super::line::Line;
 use super::mode::Mode;
-use super::request::{BitmapChoice, DataOffset, Note, SizeChoice, SuperMinor};
+use super::request::{BitmapChoice, DataOffset, Note, SavedMetadata, SizeChoice, SuperMinor};
 use super::table::Id;
 use super::token::{Spelled, text};
 use super::words;
@@ -55,6 +55,7 @@ impl Line {
             Id::Json => c.json = true,
             Id::Plan => c.plan = true,
             Id::Offline => c.offline = true,
+            Id::SavedMetadata => c.saved_metadata = saved_metadata(value)?,
             Id::HomeHost => c.homehost = Some(text(value)),
             Id::Prefer => c.prefer = Some(text(value)),
             Id::Metadata => self.metadata(&text(value))?,
@@ -334,6 +335,14 @@ impl Line {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+fn saved_metadata(value: &OsStr) -> Result<SavedMetadata, CliError> {
+    match value {
+        v if v == "none" => Ok(SavedMetadata::Off),
+        v if v.is_empty() => Err(CliError::new("--saved-metadata needs a directory, or none")),
+        v => Ok(SavedMetadata::Dir(PathBuf::from(v))),
     }
 }
 

@@ -9,7 +9,7 @@ use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
     AssembleRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction,
-    MiscRequest, NotYet, Request,
+    MiscRequest, NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -159,6 +159,13 @@ fn misc_action(op: Option<Id>) -> Option<MiscAction> {
 
 fn misc(line: Line) -> Result<Request, CliError> {
     let last = line.op.map(|op| op.0);
+    if let Some(file) = &line.restore_saved {
+        if last != Some(Id::RestoreSaved) || line.devices.iter().any(|d| d.op != last) {
+            return Err(line.with_notes(CliError::new("--restore-saved must be the only operation")));
+        }
+        let (file, devices) = (file.clone(), line.devices.iter().map(path).collect());
+        return Ok(Request::Restore(Box::new(RestoreRequest { common: line.common, file, devices })));
+    }
     let mut items = Vec::with_capacity(line.devices.len());
     for device in &line.devices {
         let Some(action) = misc_action(device.op) else {

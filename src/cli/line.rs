@@ -71,6 +71,7 @@ pub struct Line {
     pub invalid_backup: bool,
     pub subarray: Option<String>,
     pub dump: Option<PathBuf>,
+    pub restore_saved: Option<PathBuf>,
     pub sync_action: Option<String>,
     pub udev_rules: Option<Option<PathBuf>>,
     /// `--run` or `--stop` of the whole array in manage mode.

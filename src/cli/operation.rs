@@ -106,6 +106,13 @@ impl Line {
                 }
                 self.dump = Some(PathBuf::from(value));
             }
+            Id::RestoreSaved => {
+                self.misc_op(id, spelled)?;
+                if self.restore_saved.is_some() {
+                    return Err(CliError::new("--restore-saved can only be given once"));
+                }
+                self.restore_saved = Some(PathBuf::from(value));
+            }
             Id::Action => {
                 if self.sync_action.is_some() {
                     return Err(CliError::new("Only one --action can be specified"));

@@ -46,6 +46,8 @@ pub struct Common {
     pub prefer: Option<String>,
     /// `--metadata` / `-e`, where it was typed.
     pub metadata: Option<Metadata>,
+    /// `--saved-metadata` (ours).
+    pub saved_metadata: SavedMetadata,
     /// Remarks about the command line, to be printed before anything else is done.
     pub notes: Vec<Note>,
 }
@@ -65,6 +67,18 @@ impl Common {
     pub fn is_quiet(&self) -> bool {
         self.verbose < 0
     }
+}
+
+/// Where what is overwritten is saved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SavedMetadata {
+    /// In the directory that is built in.
+    #[default]
+    Default,
+    /// Nowhere.
+    Off,
+    /// In this directory.
+    Dir(PathBuf),
 }
 
 /// A metadata format named by `--metadata`.
@@ -391,6 +405,17 @@ pub struct ManageRequest {
     pub after: Option<MiscAction>,
 }
 
+/// `--restore-saved`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The file.
+    pub file: PathBuf,
+    /// Only these devices; all that the file names where there are none.
+    pub devices: Vec<PathBuf>,
+}
+
 /// Everything that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -402,6 +427,8 @@ pub enum Request {
     Assemble(Box<AssembleRequest>),
     /// Misc mode
     Misc(Box<MiscRequest>),
+    /// `--restore-saved`
+    Restore(Box<RestoreRequest>),
     /// Manage mode on members
     Manage(Box<ManageRequest>),
     /// Understood, but the verb is not built yet.

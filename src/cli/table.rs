@@ -20,7 +20,7 @@ pub enum Id {
     Config, Scan, Force, Update, Add, AddSpare, AddJournal, Remove, Fail, Replace, With, Run, Stop, Readonly, Readwrite,
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
-    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange,
+    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved,
 }
 
 /// Whether an option takes a value.
@@ -210,6 +210,8 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Json, "json", Flag, AC.or(MX), Neutral).ours(),
     opt(Id::Plan, "plan", Flag, AC.or(MX), Neutral).ours(),
     opt(Id::Offline, "offline", Flag, C, Neutral).ours(),
+    opt(Id::SavedMetadata, "saved-metadata", Value, ALL, Neutral).ours(),
+    opt(Id::RestoreSaved, "restore-saved", Value, X, Always(Mode::Misc)).ours(),
     opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
 ];
 

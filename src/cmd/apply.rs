@@ -8,7 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::save::{self, Saving};
 use crate::blockio::{ReadAt, WriteAt};
+use crate::cli::request::Common;
 use crate::cmd::print::out;
 use crate::cmd::zeroing::{self, Stopped};
 use crate::device::real::{Access, RealDevice};
@@ -52,6 +54,7 @@ enum Undo {
 /// The machine while a plan is executed.
 pub struct Session<'a> {
     host: &'a Host,
+    saving: Saving,
     devices: BTreeMap<PathBuf, RealDevice>,
     /// The array that the plan is about.
     pub array: Option<OpenArray>,
@@ -85,9 +88,10 @@ fn sysfs_failed(devname: &str, e: &SysfsError) -> ApplyError {
 impl<'a> Session<'a> {
     /// A session without open devices.
     #[must_use]
-    pub fn new(host: &'a Host) -> Session<'a> {
+    pub fn new(host: &'a Host, common: &Common) -> Session<'a> {
         Session {
             host,
+            saving: Saving::of(common),
             devices: BTreeMap::new(),
             array: None,
             lock: None,
@@ -105,11 +109,17 @@ impl<'a> Session<'a> {
         self.devices.insert(device.path().to_owned(), device);
     }
 
-    /// Executes all steps.
+    /// At a terminal, writes nothing unless what is overwritten could be saved before.
+    pub fn save_or_stop(&mut self) {
+        self.saving.must = true;
+    }
+
+    /// Saves what the steps will overwrite, then executes them all.
     ///
     /// # Errors
     /// The first step that failed; what had been written is put back first.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), ApplyError> {
+        save::before(self.host, &self.saving, plan, &self.devices)?;
         let mut log = KernelLog::from_now(&self.host.dev);
         for step in &plan.steps {
             if let Err(mut e) = self.step(step) {
@@ -197,7 +207,7 @@ impl<'a> Session<'a> {
                 self.lock = None;
                 md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
             }
-            Step::Kernel { .. } => Ok(()),
+            Step::Kernel { .. } | Step::Save { .. } => Ok(()),
             Step::SetFaulty { devname, device, by } => {
                 let what = format_args!("set device faulty failed for {device}");
                 self.member(devname, by, |f, dev| md::set_disk_faulty(f, dev), "faulty").map_err(|e| failed(what, &e))
@@ -413,6 +423,7 @@ impl<'a> Session<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::request::SavedMetadata;
 
     fn write(device: &Path, offset: u64) -> Step {
         Step::Write { device: device.to_owned(), offset, bytes: vec![9; 512], what: "a test".into() }
@@ -426,8 +437,9 @@ mod tests {
             std::fs::write(p, vec![7; 8192]).unwrap();
         }
         let host = Host::default();
+        let common = Common { saved_metadata: SavedMetadata::Off, ..Common::default() };
         let steps = vec![write(&paths[0], 0), write(&paths[1], 4096), write(&paths[1], 8000)];
-        let error = Session::new(&host).apply(&Plan { steps }).unwrap_err();
+        let error = Session::new(&host, &common).apply(&Plan { steps }).unwrap_err();
         assert!(error.line.contains("byte 8000"), "{error}");
         assert!(error.after.iter().any(|l| l.contains("was put back")), "{:?}", error.after);
         for p in &paths {

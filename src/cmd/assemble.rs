@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
+use super::save;
 use crate::bitmap::summary;
 use crate::blockio::ReadAt;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
@@ -76,8 +77,7 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
         return Err(Refusal::new(format!("{} {}", wishes.shown, decision.start.said)));
     }
     if req.common.plan {
-        let plan = &decision.plan;
-        out(&if req.common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
+        out(&save::shown(&host, &req.common, &decision.plan));
         return Ok(Exit::OK);
     }
     execute(req, &host, lock, &decision, &wishes)
@@ -99,7 +99,7 @@ fn all_devices(host: &Host) -> Vec<PathBuf> {
 }
 
 /// The running array with this uuid: its other members must not become a second one.
-fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
+pub(super) fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
     let map = host.map().load().unwrap_or_default();
     let running = |devname: &String| host.sysfs.array(devname).members().first().map(|m| m.name().to_owned());
     host.sysfs.arrays().into_iter().find_map(|devname| {
@@ -304,7 +304,7 @@ fn execute(
     decision: &Decision,
     wishes: &Wishes,
 ) -> Result<Exit, Refusal> {
-    let mut session = Session::new(host);
+    let mut session = Session::new(host, &req.common);
     session.lock = lock;
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
     if !req.common.is_quiet() {

@@ -64,7 +64,7 @@ fn each(common: &Common, paths: &[PathBuf], one: impl Fn(&Host, &Path) -> Result
         }
     }
     if common.plan {
-        out(&if common.json { format!("{:#}\n", whole.json()) } else { whole.text() });
+        out(&super::save::shown(&host, common, &whole));
     }
     exit
 }
@@ -106,7 +106,9 @@ fn dump_one(host: &Host, common: &Common, dir: &Path, path: &Path) -> Result<Pla
         whole.steps.extend(links.into_iter().map(Step::File));
         return Ok(whole);
     }
-    Session::new(host).apply(&whole).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
+    Session::new(host, common)
+        .apply(&whole)
+        .map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
     let say = |line: String| {
         if !common.is_quiet() {
             out(&line);
@@ -116,7 +118,7 @@ fn dump_one(host: &Host, common: &Common, dir: &Path, path: &Path) -> Result<Pla
     for link in links {
         let FileStep::Link { name, .. } = &link else { continue };
         let name = name.display().to_string();
-        match Session::new(host).apply(&Plan { steps: vec![Step::File(link)] }) {
+        match Session::new(host, common).apply(&Plan { steps: vec![Step::File(link)] }) {
             Ok(()) => say(format!("{shown} also saved as {name}.\n")),
             Err(e) => {
                 complain(format!("Could not save {shown} as {name}!!"));
@@ -153,7 +155,7 @@ fn restore_one(host: &Host, common: &Common, from: &Path, path: &Path) -> Result
     if common.plan {
         return Ok(steps);
     }
-    let mut session = Session::new(host);
+    let mut session = Session::new(host, common);
     session.give(device);
     session.apply(&steps).map_err(|e| {
         let line = format!("Cannot restore {shown} from {}: {}", file.display(), e.line);

@@ -17,6 +17,8 @@ pub mod node;
 pub mod platform;
 pub mod print;
 pub mod query;
+pub mod restore;
+pub mod save;
 pub mod stop;
 pub mod subarray;
 pub mod sync_action;
@@ -38,6 +40,7 @@ pub fn run(request: Request) -> Exit {
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
+        Request::Restore(r) => noted(&r.common, || restore::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }

@@ -36,7 +36,7 @@ pub fn run(common: &Common, paths: &[PathBuf]) -> Exit {
         return show(&host, common, paths);
     }
     let say = Say { stopped: !common.is_quiet(), errors: !common.is_quiet() };
-    paths.iter().fold(Exit::OK, |worst, path| worst.worst(one(&host, path, say)))
+    paths.iter().fold(Exit::OK, |worst, path| worst.worst(one(&host, common, path, say)))
 }
 
 /// Stops all arrays, as often as one more could be stopped: arrays on arrays come apart from the top.
@@ -52,7 +52,7 @@ pub fn scan(common: &Common) -> Exit {
         let say = Say { stopped: common.verbose > 0, errors: last && !common.is_quiet() };
         let (mut left, mut progress) = (false, false);
         for path in all() {
-            if one(&host, &path, say) == Exit::OK { progress = true } else { left = true }
+            if one(&host, common, &path, say) == Exit::OK { progress = true } else { left = true }
         }
         if !left || last {
             return if left { Exit::FAIL } else { Exit::OK };
@@ -116,7 +116,7 @@ fn name_holders(host: &Host, path: &Path) {
     }
 }
 
-fn one(host: &Host, path: &Path, say: Say) -> Exit {
+fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
     if is_no_array(host, path) {
         return stopped(path, say);
     }
@@ -131,7 +131,7 @@ fn one(host: &Host, path: &Path, say: Say) -> Exit {
         }
     };
     let plan = steps(&array.name.devname);
-    let mut session = Session::new(host);
+    let mut session = Session::new(host, common);
     session.keep = true;
     session.array = Some(array);
     if let Err(e) = session.apply(&plan) {

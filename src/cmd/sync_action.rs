@@ -46,7 +46,7 @@ fn one(host: &Host, common: &Common, word: &str, path: &Path) -> Result<Plan, Re
     let facts = facts(&array, shown.clone());
     let plan = sync_action::plan(&facts, word)?;
     if !common.plan {
-        let mut session = Session::new(host);
+        let mut session = Session::new(host, common);
         let sysfs = array.sysfs.clone();
         session.array = Some(array);
         session.apply(&plan).map_err(|e| {

@@ -55,7 +55,7 @@ fn write(common: &Common, path: &Path, text: String) -> Exit {
         out(&if common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
         return Exit::OK;
     }
-    match Session::new(&Host::default()).apply(&plan) {
+    match Session::new(&Host::default(), common).apply(&plan) {
         Ok(()) => Exit::OK,
         Err(e) => {
             complain(e);

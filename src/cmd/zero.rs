@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::request::{Common, Metadata};
 use crate::cmd::apply::{Session, reason};
-use crate::cmd::print;
+use crate::cmd::{print, save};
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Exit;
@@ -34,8 +34,7 @@ pub fn run(common: &Common, paths: &[PathBuf]) -> Exit {
         }
     }
     if common.plan {
-        let text = if common.json { format!("{:#}\n", whole.json()) } else { whole.text() };
-        print::out(&text);
+        print::out(&save::shown(&host, common, &whole));
     }
     exit
 }
@@ -61,7 +60,8 @@ fn one(host: &Host, common: &Common, path: &Path, device: &str) -> Result<Plan, 
     };
     let plan = zero::plan(path, &targets);
     if !common.plan {
-        let mut session = Session::new(host);
+        let mut session = Session::new(host, common);
+        session.save_or_stop();
         session.give(dev);
         if let Err(e) = session.apply(&plan) {
             let mut lines = vec![format!("Could not zero superblock on {device}: {}", e.line)];

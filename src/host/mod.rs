@@ -3,6 +3,7 @@
 pub mod conf;
 pub mod devmap;
 pub mod holders;
+pub mod identity;
 pub mod interrupt;
 pub mod kernel_log;
 pub mod map;
@@ -11,6 +12,7 @@ pub mod names;
 pub mod node;
 pub mod partitions;
 pub mod personality;
+pub mod saved;
 pub mod udev;
 
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ pub struct Host {
     pub udev: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
+    /// What this command overwrites is saved here.
+    pub saved: saved::SavedFile,
     /// `MDADM_NO_UDEV=1` is set: make nodes and links ourselves, whether udev runs or not.
     pub no_udev: bool,
 }
@@ -42,6 +46,7 @@ impl Default for Host {
             run: "/run/mdadm".into(),
             udev: "/run/udev".into(),
             proc: "/proc".into(),
+            saved: saved::SavedFile::default(),
             no_udev: std::env::var("MDADM_NO_UDEV").is_ok_and(|v| v == "1"),
         }
     }

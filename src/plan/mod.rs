@@ -11,6 +11,8 @@ pub mod lazy;
 pub mod manage;
 pub mod place;
 pub mod redundancy;
+pub mod restore;
+pub mod save;
 pub mod step;
 pub mod sync_action;
 pub mod whose;

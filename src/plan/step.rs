@@ -134,6 +134,19 @@ pub enum Step {
         /// Kernel name of the array.
         devname: String,
     },
+    /// What lies there was saved before the first step: shown, not executed.
+    Save {
+        /// The device or image file.
+        device: PathBuf,
+        /// Byte offset.
+        offset: u64,
+        /// How many bytes.
+        length: u64,
+        /// What lies there.
+        what: String,
+        /// The directory of the file.
+        dir: PathBuf,
+    },
     /// The kernel will do this by itself during the step before: shown, not executed.
     Kernel {
         /// What it does.
@@ -226,6 +239,10 @@ impl Step {
                 spec.state
             ),
             Step::RunArray { devname } => format!("ioctl  {devname} RUN_ARRAY"),
+            Step::Save { device, offset, length, what, dir } => {
+                let end = offset.saturating_add(*length);
+                format!("save   {} bytes {offset}..{end} in {}: {what}", device.display(), dir.display())
+            }
             Step::Kernel { what } => format!("kernel {what}"),
             Step::SetFaulty { devname, device, by } => by.line(devname, device, "SET_DISK_FAULTY", "faulty"),
             Step::HotRemove { devname, device, by } => by.line(devname, device, "HOT_REMOVE_DISK", "remove"),
@@ -267,6 +284,10 @@ impl Step {
                 "state": spec.state,
             }),
             Step::RunArray { devname } => ioctl("RUN_ARRAY", devname),
+            Step::Save { device, offset, length, what, dir } => json!({
+                "step": "save", "device": device.to_string_lossy(), "offset_bytes": offset, "length_bytes": length,
+                "what": what, "directory": dir.to_string_lossy(),
+            }),
             Step::Kernel { what } => json!({"step": "kernel", "what": what}),
             Step::SetFaulty { devname, device, by } => by.json(devname, device, "SET_DISK_FAULTY", "faulty"),
             Step::HotRemove { devname, device, by } => by.json(devname, device, "HOT_REMOVE_DISK", "remove"),

@@ -10,6 +10,7 @@ use std::io::IsTerminal;
 use super::apply::Session;
 use super::node;
 use super::print::{complain, err, out};
+use super::save;
 use crate::cli::request::{CreateRequest, DataOffset, SizeChoice};
 use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
@@ -90,7 +91,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     };
     let plan = steps::plan(&parts)?;
     if req.common.plan {
-        out(&if req.common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
+        out(&save::shown(&host, &req.common, &plan));
         return Ok(Exit::OK);
     }
     execute(req, &host, lock, gathered.open, &plan, &design, node.as_ref())
@@ -202,7 +203,8 @@ fn execute(
     design: &Design,
     node: Option<&Node>,
 ) -> Result<Exit, Refusal> {
-    let mut session = Session::new(host);
+    let mut session = Session::new(host, &req.common);
+    session.save_or_stop();
     session.lock = lock;
     session.show_progress = !req.common.is_quiet() && std::io::stderr().is_terminal();
     open.into_iter().for_each(|d| session.give(d));

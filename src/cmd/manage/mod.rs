@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
+use super::save;
 use crate::cli::request::{ManageItem, ManageOp, ManageRequest, MiscRequest};
 use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
@@ -54,8 +55,7 @@ pub fn run(req: &ManageRequest) -> Exit {
         }
     };
     if req.common.plan {
-        let plan = &manager.shown;
-        out(&if req.common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
+        out(&save::shown(&host, &req.common, &manager.shown));
         return exit;
     }
     drop(manager);
@@ -261,7 +261,7 @@ impl Manager<'_> {
             self.shown.steps.extend(plan.steps.iter().cloned());
             return Ok(());
         }
-        let mut session = Session::new(self.host);
+        let mut session = Session::new(self.host, &self.req.common);
         session.array = self.array.take();
         if let Some(device) = device {
             session.give(device);
