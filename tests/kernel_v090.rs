@@ -290,3 +290,103 @@ fn a_damaged_superblock_and_a_raid0_of_unequal_members_are_explained() {
     assert_eq!(out.status, 1);
     assert!(out.stderr.contains("/sys/module/raid0/parameters/default_layout"), "{}", out.stderr);
 }
+
+#[test]
+fn a_new_array_resyncs_loses_a_member_rebuilds_on_the_spare_and_keeps_its_data() {
+    for (options, count) in
+        [("-l5 -n3 -x1 -b internal", 4), ("-l1 -n2 -x1 -b none", 3), ("-l6 -n4 -x1 -b none --force", 5)]
+    {
+        let disks = vm::disks(count, SIZE);
+        let line = format!("--create /dev/md7 -e 0.90 --run -q {options} {}", disks.join(" "));
+        assert_eq!(vm::mdadm(&line).ok().stdout, "");
+        vm::write_pattern("/dev/md7", 0, 6 * MIB, 9);
+        vm::wait_sync("md7");
+        assert_eq!(vm::attr("md7", "degraded"), "0");
+        vm::mdadm(&format!("/dev/md7 --fail {}", disks[0])).ok();
+        vm::wait_sync("md7");
+        assert_eq!(vm::attr("md7", "degraded"), "0", "{}", vm::mdstat());
+        holds_the_data("/dev/md7");
+        vm::mdadm("--stop /dev/md7").ok();
+        vm::mdadm(&format!("--assemble /dev/md7 {}", disks[1..].join(" "))).ok();
+        vm::set_attr("md7", "sync_action", "check");
+        vm::wait_sync("md7");
+        assert_eq!(vm::attr("md7", "mismatch_cnt"), "0");
+        holds_the_data("/dev/md7");
+        // the reference starts what is left of it, and repairs what it must
+        vm::mdadm("--stop /dev/md7").ok();
+        vm::reference(&format!("--assemble /dev/md7 --run {}", disks[1..count - 1].join(" "))).ok();
+        holds_the_data("/dev/md7");
+        vm::mdadm("--stop /dev/md7").ok();
+        vm::sh("losetup -D; rm -rf /mnt/disk*");
+    }
+}
+
+#[test]
+fn what_0_90_cannot_hold_is_refused_before_anything_is_written() {
+    let disks = vm::disks(3, SIZE);
+    let two = disks[..2].join(" ");
+    for (options, says) in [
+        ("-l1 -n2 -b lockless", "0.90 metadata does not support a lockless bitmap"),
+        ("-l1 -n2 -b clustered", "0.90 metadata does not support a clustered bitmap"),
+        ("-l5 -n2 --consistency-policy=ppl", "0.90 metadata does not support PPL"),
+        ("-l1 -n2 --data-offset=1M", "data-offset not support for 0.90"),
+        ("-l0 -n2 -p original", "0.90 metadata does not support layouts for RAID0"),
+    ] {
+        let out = vm::mdadm(&format!("--create /dev/md7 -e 0.90 --run {options} {two}"));
+        assert!(out.status == 1 && out.stderr.contains(says), "{options}: {}", out.stderr);
+    }
+    let journal = format!("--create /dev/md7 -e 0.90 --run -l5 -n2 --write-journal={} {two}", disks[2]);
+    let out = vm::mdadm(&journal);
+    assert!(out.status == 1 && out.stderr.contains("0.90 metadata does not support a journal"), "{}", out.stderr);
+    for file in ["/mnt/disk0", "/mnt/disk1", "/mnt/disk2"] {
+        assert!(std::fs::read(file).unwrap().iter().all(|b| *b == 0), "{file}");
+    }
+    assert!(!vm::mdstat().contains("md7"));
+}
+
+#[test]
+fn write_mostly_and_failfast_are_kept_by_the_kernel_and_by_assembly() {
+    let disks = vm::disks(2, SIZE);
+    let line =
+        format!("--create /dev/md7 -e 0.90 --run -q -l1 -n2 --assume-clean {} --write-mostly {}", disks[0], disks[1]);
+    vm::mdadm(&line).ok();
+    for _ in 0..2 {
+        assert_eq!(vm::attr("md7", "dev-loop1/state"), "in_sync,write_mostly");
+        assert_eq!(vm::attr("md7", "dev-loop0/state"), "in_sync");
+        vm::mdadm("--stop /dev/md7").ok();
+        vm::mdadm(&format!("--assemble /dev/md7 {}", disks.join(" "))).ok();
+    }
+}
+
+#[test]
+fn members_made_offline_are_the_same_bytes_each_time_and_start() {
+    vm::sh(&format!("truncate -s {SIZE} /mnt/a /mnt/b /mnt/c /mnt/d"));
+    let uuid = "00112233:44556677:8899aabb:ccddeeff";
+    let line = format!("--create /dev/md5 --offline -e 0.90 -l1 -n2 -b internal --assume-clean --run --uuid={uuid}");
+    let run = |files: &str| {
+        let words: Vec<_> = line.split_whitespace().chain(files.split_whitespace()).map(str::to_owned).collect();
+        let script = format!("SOURCE_DATE_EPOCH=1700000000 {} {}", env!("CARGO_BIN_EXE_mdadm"), words.join(" "));
+        vm::sh(&script);
+    };
+    run("/mnt/a /mnt/b");
+    run("/mnt/c /mnt/d");
+    vm::sh("cmp /mnt/a /mnt/c && cmp /mnt/b /mnt/d");
+    let text = vm::mdadm("--examine /mnt/a").ok().stdout;
+    assert!(text.contains(uuid) && text.contains("Preferred Minor : 5"), "{text}");
+    let loops = ["a", "b"].map(|f| vm::sh(&format!("losetup -f --show /mnt/{f}")).trim().to_owned());
+    vm::reference(&format!("--assemble /dev/md5 {}", loops.join(" "))).ok();
+    assert!(vm::mdstat().contains("[2/2] [UU]"), "{}", vm::mdstat());
+}
+
+#[test]
+fn a_full_table_of_27_members_leaves_no_descriptor_for_a_rebuild_and_resyncs_instead() {
+    let disks = vm::disks(27, 2 * MIB);
+    let line = format!("--create /dev/md7 -e 0.90 --run -q -l5 -n27 -c 64 -b none {}", disks.join(" "));
+    vm::mdadm(&line).ok();
+    vm::wait_sync("md7");
+    vm::mdadm("--stop /dev/md7").ok();
+    let words = words(&disks[26]);
+    assert_eq!((words[9], words[10], words[34], words[992], words[996]), (27, 27, 27, 26, 6));
+    vm::mdadm(&format!("--assemble /dev/md7 {}", disks.join(" "))).ok();
+    assert!(vm::mdstat().contains("[27/27]"), "{}", vm::mdstat());
+}

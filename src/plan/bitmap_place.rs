@@ -29,7 +29,13 @@ pub fn internal_room(size: Sectors) -> u64 {
 /// the room ("Given bitmap chunk size not supported"), or the chunk not its 32-bit field.
 #[must_use]
 pub fn internal_chunk(sync: Sectors, size: Sectors, asked: u64) -> Option<u32> {
-    let room_bits = internal_room(size).checked_mul(SECTOR_BYTES)?.checked_sub(SUPER_BYTES as u64)? * 8;
+    chunk_in_room(internal_room(size), sync, asked)
+}
+
+/// The same where `room` sectors are there for the bitmap.
+#[must_use]
+pub fn chunk_in_room(room: u64, sync: Sectors, asked: u64) -> Option<u32> {
+    let room_bits = room.checked_mul(SECTOR_BYTES)?.checked_sub(SUPER_BYTES as u64)? * 8;
     // One bit too many at the finest chunk, rounded up at each doubling: a bitmap that would just fit does not.
     let mut finest = MIN_CHUNK_BYTES;
     let mut bits = sync.bytes()?.0 / MIN_CHUNK_BYTES + 1;

@@ -5,6 +5,7 @@
 //! stay free behind it, since the kernel's room test forgets the first KiB (docs/lockless.md).
 //!
 //! ```text
+//! v0.90  data ............ | superblock 4K | bitmap 60K .. less than 64K .. end
 //! v1.0   data ............ | bitmap | slack | log 4K | superblock 4K .. end      (offsets are negative)
 //! v1.1   superblock 4K | bitmap | slack | log 4K | ... data_offset | data ...
 //! v1.2   4K | superblock 4K | bitmap | slack | log 4K | ... data_offset | data ...
@@ -14,6 +15,7 @@ use crate::bitmap::bits;
 use crate::bitmap::lockless;
 use crate::level::Level;
 use crate::superblock::v1::{Minor, super_offset};
+use crate::superblock::{Version, v0};
 use crate::units::{SECTOR_BYTES, Sectors};
 
 /// Sectors of a bad-block log, and of the superblock and of the slack behind a lockless bitmap.
@@ -43,8 +45,8 @@ pub enum BitmapArea {
 /// What decides the places, the same for all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Minor metadata version.
-    pub minor: Minor,
+    /// Metadata version.
+    pub version: Version,
     /// Level.
     pub level: Level,
     /// Array chunk; 0 where the level has none.
@@ -129,10 +131,10 @@ pub fn data_offset(shape: &Shape, first: Sectors) -> Sectors {
     if let Some(given) = shape.data_offset {
         return given;
     }
-    let head = match shape.minor {
-        Minor::V0 => return Sectors(0),
-        Minor::V1 => PAGE_SECTORS,
-        Minor::V2 => 2 * PAGE_SECTORS,
+    let head = match shape.version {
+        Version::V090 | Version::V1(Minor::V0) => return Sectors(0),
+        Version::V1(Minor::V1) => PAGE_SECTORS,
+        Version::V1(Minor::V2) => 2 * PAGE_SECTORS,
     };
     let mut headroom = MAX_HEADROOM;
     while headroom << 10 > first.0 && (shape.chunk.0 == 0 || headroom > 2 * shape.chunk.0) {
@@ -150,8 +152,9 @@ pub fn data_offset(shape: &Shape, first: Sectors) -> Sectors {
 /// # Errors
 /// [`NoPlace::TooSmall`] where not even the metadata fits.
 pub fn available(shape: &Shape, device: Sectors, data_offset: Sectors) -> Result<Sectors, NoPlace> {
-    let end = match shape.minor {
-        Minor::V0 => {
+    let end = match shape.version {
+        Version::V090 => shape.version.super_offset(device).ok_or(NoPlace::TooSmall)?.0,
+        Version::V1(Minor::V0) => {
             let at = super_offset(Minor::V0, device).ok_or(NoPlace::TooSmall)?;
             let kept = match shape.bitmap {
                 BitmapArea::Lockless { room } => u64::from(room) + PAGE_SECTORS,
@@ -179,11 +182,12 @@ pub fn usable(shape: &Shape, available: Sectors) -> Sectors {
 /// # Errors
 /// [`NoPlace`] where the areas would not fit or would overlap.
 pub fn place(shape: &Shape, device: Sectors, data_offset: Sectors, sync: Sectors) -> Result<Placement, NoPlace> {
-    let at = super_offset(shape.minor, device).ok_or(NoPlace::TooSmall)?;
+    let at = shape.version.super_offset(device).ok_or(NoPlace::TooSmall)?;
     let (sectors, reserved) = bitmap_sectors(shape, device, sync);
-    match shape.minor {
-        Minor::V0 => place_at_end(shape, at, data_offset, sync, sectors),
-        Minor::V1 | Minor::V2 => {
+    match shape.version {
+        Version::V090 => place_old(shape, at),
+        Version::V1(Minor::V0) => place_at_end(shape, at, data_offset, sync, sectors),
+        Version::V1(Minor::V1 | Minor::V2) => {
             let least = at.0 + PAGE_SECTORS + sectors;
             if data_offset.0 < least {
                 return Err(NoPlace::OffsetTooSmall(least));
@@ -202,6 +206,21 @@ pub fn place(shape: &Shape, device: Sectors, data_offset: Sectors, sync: Sectors
             })
         }
     }
+}
+
+/// v0.90: data from the start, the superblock in the last whole 64 KiB, the bitmap in what follows it there.
+fn place_old(shape: &Shape, at: Sectors) -> Result<Placement, NoPlace> {
+    let bitmap = !matches!(shape.bitmap, BitmapArea::None);
+    Ok(Placement {
+        super_offset: at,
+        data_offset: Sectors(0),
+        data_size: Some(at).filter(|s| s.0 > 0).ok_or(NoPlace::NoSpace)?,
+        bitmap_offset: if bitmap { v0::BITMAP_OFFSET } else { 0 },
+        bitmap_sectors: if bitmap { v0::BITMAP_SECTORS } else { 0 },
+        bitmap_reserved: 0,
+        log_offset: 0,
+        log_sectors: 0,
+    })
 }
 
 fn offset(sectors: u64) -> Result<i32, NoPlace> {
@@ -291,9 +310,9 @@ mod tests {
             (8u32..40000).prop_map(|room| BitmapArea::Lockless { room: room / 8 * 8 }),
         ];
         let offset = prop_oneof![Just(None), (0u64..70000).prop_map(|s| Some(Sectors(s)))];
-        (0u32..3, level, prop_oneof![Just(0u64), Just(8), Just(128), Just(1024)], bitmap, offset).prop_map(
+        (0usize..4, level, prop_oneof![Just(0u64), Just(8), Just(128), Just(1024)], bitmap, offset).prop_map(
             |(minor, level, chunk, bitmap, data_offset)| Shape {
-                minor: Minor::from_number(minor).unwrap(),
+                version: Version::ALL[minor],
                 level,
                 chunk: Sectors(chunk),
                 bitmap,

@@ -54,6 +54,36 @@ const SUPER_FIELDS: &[(usize, &str)] = &[
     (256, "roles"),
 ];
 
+/// Fields of a v0.90 superblock (mdp_super_t) in its first sector.
+const OLD_FIELDS: &[(usize, &str)] = &[
+    (0, "magic"),
+    (4, "version"),
+    (20, "uuid0"),
+    (24, "ctime"),
+    (28, "level"),
+    (32, "size"),
+    (36, "devices"),
+    (40, "raid disks"),
+    (44, "minor"),
+    (48, "not persistent"),
+    (52, "uuid1 to 3"),
+    (64, "pad"),
+    (128, "utime"),
+    (132, "state"),
+    (136, "active"),
+    (140, "working"),
+    (144, "failed"),
+    (148, "spare"),
+    (152, "checksum"),
+    (156, "events"),
+    (164, "checkpoint events"),
+    (172, "checkpoint"),
+    (176, "reshape"),
+    (256, "layout"),
+    (260, "chunk"),
+    (264, "rest"),
+];
+
 /// Fields of a bitmap superblock (struct bitmap_super_s).
 const BITMAP_FIELDS: &[(usize, &str)] = &[
     (0, "magic"),
@@ -75,6 +105,11 @@ const BITMAP_FIELDS: &[(usize, &str)] = &[
 
 fn is_super(sector: &[u8; SECTOR]) -> bool {
     sector.starts_with(&0xa92b_4efc_u32.to_le_bytes()) && sector[4] == 1
+}
+
+/// In this machine's byte order.
+fn is_old(sector: &[u8; SECTOR]) -> bool {
+    sector.starts_with(&0xa92b_4efc_u32.to_le_bytes()) && sector[4..12] == [0, 0, 0, 0, 90, 0, 0, 0]
 }
 
 fn is_bitmap(sector: &[u8; SECTOR]) -> bool {
@@ -125,6 +160,7 @@ pub fn mask(image: &mut Image, keep: Keep) {
         blank.into_iter().for_each(|r| sector[r].fill(0));
         sector[216..220].fill(if good { 1 } else { 2 });
     }
+    mask_old(image, keep);
     for sector in image.values_mut().filter(|s| is_bitmap(s)) {
         if !keep.uuid {
             sector[8..24].fill(0);
@@ -132,6 +168,28 @@ pub fn mask(image: &mut Image, keep: Keep) {
         if !keep.events {
             sector[24..40].fill(0);
         }
+    }
+}
+
+/// The same for v0.90. The second half of its uuid is the hash of the host's name, unless the uuid is a random one.
+fn mask_old(image: &mut Image, keep: Keep) {
+    let zeros = [0; SECTOR];
+    let supers: Vec<u64> = image.iter().filter(|(_, s)| is_old(s)).map(|(n, _)| *n).collect();
+    for n in supers {
+        let bytes: Vec<u8> = (n..n + 8).flat_map(|n| *image.get(&n).unwrap_or(&zeros)).collect();
+        let word = |i: usize| u64::from(u32::from_le_bytes(bytes[4 * i..4 * i + 4].try_into().unwrap()));
+        let sum: u64 = (0..1024).filter(|i| *i != 38).map(word).sum();
+        let good = (sum & 0xffff_ffff) + (sum >> 32) == word(38);
+        let sector = image.get_mut(&n).unwrap();
+        let mut blank = vec![24..28, 128..132];
+        if !keep.uuid {
+            blank.extend([20..24, 52..56]);
+        }
+        if !keep.events {
+            blank.push(156..176);
+        }
+        blank.into_iter().for_each(|r| sector[r].fill(0));
+        sector[152..156].fill(if good { 1 } else { 2 });
     }
 }
 
@@ -177,6 +235,7 @@ fn of_one(reference: &Image, ours: &Image) -> Vec<String> {
         }
         let (kind, fields) = match () {
             () if is_super(r) || is_super(o) => ("superblock", SUPER_FIELDS),
+            () if is_old(r) || is_old(o) => ("v0.90 superblock", OLD_FIELDS),
             () if is_bitmap(r) || is_bitmap(o) => ("bitmap superblock", BITMAP_FIELDS),
             () => ("data", &[(0, "bytes")][..]),
         };

@@ -87,6 +87,7 @@ fn size(word: &str) -> u64 {
         "K" => 10,
         "M" => 20,
         "G" => 30,
+        "T" => 40,
         other => panic!("size {other}"),
     };
     digits.parse::<u64>().unwrap() << shift

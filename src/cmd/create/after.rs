@@ -7,6 +7,7 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::plan::create::NewBitmapKind;
 use crate::plan::create::design::Design;
+use crate::superblock::Version;
 
 /// The bitmap chunk that the kernel chose, in KiB; it counts in sectors.
 fn lockless_chunk_kib(array: &crate::host::node::OpenArray) -> Option<u64> {
@@ -40,7 +41,8 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
         exit = Exit::FAIL;
     }
     if !req.common.is_quiet() {
-        let logical = array.sysfs.text("logical_block_size").ok().flatten().is_some();
+        let records = design.version != Version::V090;
+        let logical = records && array.sysfs.text("logical_block_size").ok().flatten().is_some();
         match (logical, matches!(design.bitmap, NewBitmapKind::Lockless(_))) {
             (true, _) => complain(
                 "note: this kernel records the logical block size; only Linux 6.19 and later can assemble the array",

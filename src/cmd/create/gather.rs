@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::level::Level;
 use crate::plan::create::design::Design;
 use crate::plan::create::{MemberFacts, sizing};
+use crate::superblock::Version;
 use crate::superblock::foreign::{self, Found};
 use crate::superblock::v1::{Minor, read, super_offset};
 use crate::units::Sectors;
@@ -40,7 +41,8 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
     let loud = !(req.common.run && req.common.is_quiet());
     // The reference says it where it chose the version itself.
     let chosen = req.common.metadata.is_none();
-    let at_start = chosen && design.level == Level::Raid1 && design.minor != Minor::V0 && !req.common.offline;
+    let at_end = matches!(design.version, Version::V090 | Version::V1(Minor::V0));
+    let at_start = chosen && design.level == Level::Raid1 && !at_end && !req.common.offline;
     let mut seen = BTreeSet::new();
     let (given, offset) = (given_size(req), given_offset(req));
     let (mut failed, mut noted) = (false, false);
@@ -220,14 +222,15 @@ fn facts(
 /// The older md superblocks that would be found beside the new one.
 fn stale_supers(design: &Design, device: &RealDevice, size: Sectors) -> Vec<(u64, u32)> {
     let mut stale = Vec::new();
-    for minor in Minor::ALL.into_iter().filter(|m| *m != design.minor) {
+    for minor in Minor::ALL.into_iter().filter(|m| Version::V1(*m) != design.version) {
         if !matches!(read(device, minor), Ok(None))
             && let Some(at) = super_offset(minor, size)
         {
             stale.push((at.0 * 512, 4096));
         }
     }
-    if let Some(at) = foreign::v090_offset(device.size().0).filter(|_| foreign::v090(device).is_some()) {
+    let old = design.version != Version::V090 && foreign::v090(device).is_some();
+    if let Some(at) = foreign::v090_offset(device.size().0).filter(|_| old) {
         stale.push((at, 4096));
     }
     stale

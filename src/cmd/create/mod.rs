@@ -20,6 +20,8 @@ use crate::host::names::{self, TypedName};
 use crate::plan::create::design::{self, Design};
 use crate::plan::create::{MemberFacts, NewBitmapKind, Node, sizing, slots, steps};
 use crate::plan::step::Plan;
+use crate::superblock::Version;
+use crate::superblock::v0::MAX_DISKS;
 use crate::units::Sectors;
 use after::after_start;
 use gather::gather;
@@ -69,7 +71,9 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         complain(note);
     }
     let present: Vec<bool> = gathered.by_index.iter().map(Option::is_some).collect();
-    let in_place = req.common.force > 0 || matches!(design.bitmap, NewBitmapKind::Lockless(_));
+    // A spare that is rebuilt needs a descriptor of its own for a while: a full 0.90 table has none.
+    let full = design.version == Version::V090 && present.len() >= MAX_DISKS;
+    let in_place = req.common.force > 0 || matches!(design.bitmap, NewBitmapKind::Lockless(_)) || full;
     let places = slots::assign(design.level, design.raid_disks, &present, in_place, design.assume_clean);
     refuse_too_few(&design, &places, &present)?;
     if warned && !req.common.plan {
@@ -77,7 +81,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     }
     remarks(req, &design, &gathered.members);
     let (lock, typed, node) = if req.common.offline { (None, None, None) } else { choose_node(req, &host)? };
-    let identity = identity(req, &host, typed.as_ref())?;
+    let identity = identity(req, &host, design.version, typed.as_ref(), node.as_ref())?;
     let parts = steps::Parts {
         design: &design,
         sizing: &sizing,
@@ -168,6 +172,9 @@ fn confirm(req: &CreateRequest) -> Result<(), Refusal> {
 fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     if req.common.is_quiet() {
         return;
+    }
+    if design.version == Version::V090 && req.name.is_some() {
+        complain("note: --name has no effect: 0.90 metadata keep no name");
     }
     if req.common.run && req.bitmap.is_none() && design.bitmap == NewBitmapKind::None && design.level.is_redundant() {
         complain("no write-intent bitmap: a crash means a full resync; add --bitmap=internal or --bitmap=lockless");

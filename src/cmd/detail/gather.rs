@@ -16,6 +16,7 @@ use crate::output::detail::External;
 use crate::output::detail::{Action, Bitmap, Counts, Detail, Lockless, Member, Moment, Reshape, Sync, why_not_started};
 use crate::output::examine::is_local;
 use crate::plan::create::slots::enough;
+use crate::superblock::v0;
 use crate::superblock::v1::{SuperV1, feature};
 use crate::sysfs::ArrayDir;
 use crate::sysfs::attr;
@@ -169,6 +170,10 @@ impl Gathering<'_> {
         if let Some(old) = &read.old_superblock {
             d.uuid = Some(old.uuid());
             d.events = Some(format!("{}.{}", old.events() >> 32, old.events() & 0xffff_ffff));
+            d.local_to = Some(self.homehost.clone()).filter(|host| v0::is_local(old, host));
+            if d.inactive {
+                d.level = Level::from_raw(old.level_raw());
+            }
         }
         if d.inactive && d.external.is_none() {
             let name = d.path.clone();

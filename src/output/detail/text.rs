@@ -198,7 +198,10 @@ impl Detail {
             line!(out, "Name", "{}{local}", escape::text(name));
         }
         if let Some(uuid) = self.uuid {
-            line!(out, "UUID", "{uuid}");
+            // 0.90 metadata have no name: the host is in the uuid.
+            let local = self.local_to.as_ref().filter(|_| self.name.is_none());
+            let local = local.map_or(String::new(), |h| format!(" (local to host {h})"));
+            line!(out, "UUID", "{uuid}{local}");
         }
         if let Some(events) = &self.events {
             line!(out, "Events", "{events}");

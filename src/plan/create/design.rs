@@ -1,10 +1,11 @@
 //! What the words of a create request mean, and which of them cannot go together.
 
-use super::NewBitmapKind;
+use super::{NewBitmapKind, old};
 use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, Metadata};
 use crate::error::{Exit, Refusal};
 use crate::layout;
 use crate::level::Level;
+use crate::superblock::Version;
 use crate::superblock::v1::{MAX_ROLES, Minor};
 use crate::units::Sectors;
 
@@ -14,8 +15,8 @@ const DEFAULT_CHUNK: Sectors = Sectors(1024);
 /// A request whose words make sense together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Design {
-    /// Minor metadata version.
-    pub minor: Minor,
+    /// Metadata version.
+    pub version: Version,
     /// Level.
     pub level: Level,
     /// Layout number.
@@ -24,6 +25,8 @@ pub struct Design {
     pub chunk: Sectors,
     /// Slots.
     pub raid_disks: u32,
+    /// `--layout` was given: on a raid0 with 0.90 metadata, that members of different sizes are meant.
+    pub layout_given: bool,
     /// The bitmap.
     pub bitmap: NewBitmapKind,
     /// Zero the data areas first.
@@ -55,16 +58,33 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let Some(raid_disks) = req.raid_devices.filter(|n| *n > 0) else { return refuse("no raid-devices specified.") };
     let Some(level) = req.level else { return refuse("a RAID level is needed to create an array.") };
     block_size(req)?;
-    let minor = minor(req)?;
+    let version = version(req)?;
     devices(req, level, raid_disks)?;
     let mut notes = Vec::new();
-    let layout = layout_number(req, level, raid_disks, &mut notes)?;
+    let given = given_layout(req, level)?;
+    if version == Version::V090 {
+        old::limits(req, level, given)?;
+    }
+    let layout = layout_number(req, given, level, raid_disks, &mut notes)?;
     let chunk = chunk(req, level, &mut notes)?;
     let bitmap = bitmap(req, level, wants_bitmap)?;
     later(req)?;
     let write_behind = if bitmap == NewBitmapKind::None { 0 } else { req.write_behind.unwrap_or(0) };
     let (write_zeroes, assume_clean) = (req.write_zeroes, req.assume_clean || req.write_zeroes);
-    Ok(Design { minor, level, layout, chunk, raid_disks, bitmap, write_zeroes, assume_clean, write_behind, notes })
+    let layout_given = given.is_some();
+    Ok(Design {
+        version,
+        level,
+        layout,
+        layout_given,
+        chunk,
+        raid_disks,
+        bitmap,
+        write_zeroes,
+        assume_clean,
+        write_behind,
+        notes,
+    })
 }
 
 /// Why `--write-behind` has no effect on this array, where it has none: the kernel then waits for all members.
@@ -83,13 +103,12 @@ pub fn idle_write_behind(req: &CreateRequest, design: &Design) -> Option<&'stati
     (!lags).then_some("no member is --write-mostly")
 }
 
-fn minor(req: &CreateRequest) -> Result<Minor, Refusal> {
+fn version(req: &CreateRequest) -> Result<Version, Refusal> {
     match req.common.metadata {
-        None | Some(Metadata::V1Default | Metadata::V1_2) => Ok(Minor::V2),
-        Some(Metadata::V1_1) => Ok(Minor::V1),
-        Some(Metadata::V1_0) => Ok(Minor::V0),
-        Some(Metadata::V090) => Err(Refusal::new("metadata 0.90 cannot be created by this version of mdadm-rs.")
-            .hint("Use --metadata=1.0: it has its superblock at the end of the device too.")),
+        None | Some(Metadata::V1Default | Metadata::V1_2) => Ok(Version::V1(Minor::V2)),
+        Some(Metadata::V1_1) => Ok(Version::V1(Minor::V1)),
+        Some(Metadata::V1_0) => Ok(Version::V1(Minor::V0)),
+        Some(Metadata::V090) => Ok(Version::V090),
         Some(Metadata::Ddf) => refuse("creating arrays with ddf metadata is not supported by mdadm-rs."),
         Some(Metadata::Imsm) => refuse("creating arrays with imsm metadata is not supported by mdadm-rs."),
     }
@@ -152,22 +171,25 @@ fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Ref
     Ok(())
 }
 
-fn layout_number(req: &CreateRequest, level: Level, raid_disks: u32, notes: &mut Vec<String>) -> Result<u32, Refusal> {
-    let given = match &req.layout {
-        None => None,
-        Some(word) => match layout::parse(level, word) {
-            Some(n) => Some(n),
-            None => {
-                return Err(
-                    Refusal::new(format!("layout {word} not understood for {}.", level.name())).with_exit(Exit::USAGE)
-                );
-            }
-        },
-    };
+fn given_layout(req: &CreateRequest, level: Level) -> Result<Option<u32>, Refusal> {
+    let Some(word) = &req.layout else { return Ok(None) };
+    layout::parse(level, word).map(Some).ok_or_else(|| {
+        Refusal::new(format!("layout {word} not understood for {}.", level.name())).with_exit(Exit::USAGE)
+    })
+}
+
+fn layout_number(
+    req: &CreateRequest,
+    given: Option<u32>,
+    level: Level,
+    raid_disks: u32,
+    notes: &mut Vec<String>,
+) -> Result<u32, Refusal> {
     let number = match (given, level) {
         (Some(n), _) => n,
         (None, Level::Raid5 | Level::Raid6) => 2,
         (None, Level::Raid10) => 0x102,
+        (None, Level::Raid0) if req.common.metadata == Some(Metadata::V090) => 0,
         // 'original': what the kernel wants to know of members of different sizes (Linux 5.4).
         (None, Level::Raid0) => 1,
         (None, Level::Faulty) => layout::parse(level, "clear").unwrap_or(0),

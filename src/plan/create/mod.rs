@@ -4,6 +4,7 @@
 //! [`steps`] makes the plan.
 
 pub mod design;
+pub mod old;
 pub mod sizing;
 pub mod slots;
 pub mod steps;
@@ -12,7 +13,6 @@ mod tests;
 
 use std::path::PathBuf;
 
-use crate::superblock::v1::Minor;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
@@ -61,6 +61,8 @@ pub struct Identity {
     pub set_name: Vec<u8>,
     /// Seconds since 1970.
     pub time: u64,
+    /// Number of the array, for metadata that keep it.
+    pub number: u32,
 }
 
 /// Where the array goes; `None` with `--offline`.
@@ -72,10 +74,4 @@ pub struct Node {
     pub path: PathBuf,
     /// `--readonly`
     pub readonly: bool,
-}
-
-/// The minor version as the map file and messages spell it.
-#[must_use]
-pub fn metadata_word(minor: Minor) -> String {
-    format!("1.{}", minor.number())
 }

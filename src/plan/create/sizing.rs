@@ -1,12 +1,13 @@
 //! How much of each device a new array uses, and where everything lies on it.
 
 use super::design::Design;
-use super::{MemberFacts, NewBitmapKind};
+use super::{MemberFacts, NewBitmapKind, old};
 use crate::bitmap::lockless;
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::bitmap_place;
 use crate::plan::place::{self, BitmapArea, NoPlace, Placement, Shape};
+use crate::superblock::{Version, v0};
 use crate::units::{KiB, SECTOR_BYTES, Sectors};
 
 /// Sizes and places.
@@ -35,7 +36,7 @@ fn aborted(mut lines: Vec<String>) -> Refusal {
 /// The shape before the bitmap's size is known.
 fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>) -> Shape {
     Shape {
-        minor: design.minor,
+        version: design.version,
         level: design.level,
         chunk: if design.level.is_striped() || design.level == Level::Linear { design.chunk } else { Sectors(0) },
         bitmap: match design.bitmap {
@@ -101,11 +102,20 @@ pub fn sizing(
     let mut shape = first_shape(design, given, offset);
     let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
     let mut size = common_size(&shape, given, first, members)?;
+    if design.version == Version::V090 {
+        let space = |m: &MemberFacts| place::available(&shape, m.size, Sectors(0)).unwrap_or_default();
+        let spaces: Vec<Sectors> = members.iter().map(|m| place::usable(&shape, space(m))).collect();
+        old::sizes(design, size, &spaces)?;
+    }
     let mut sync = sync_range(design, size);
     let chunk_bytes = match design.bitmap {
         NewBitmapKind::None => 0,
         NewBitmapKind::Internal(chunk) => {
-            let bytes = bitmap_place::internal_chunk(sync, size, chunk.unwrap_or(0))
+            let room = match design.version {
+                Version::V090 => v0::BITMAP_SECTORS,
+                Version::V1(_) => bitmap_place::internal_room(size),
+            };
+            let bytes = bitmap_place::chunk_in_room(room, sync, chunk.unwrap_or(0))
                 .map(u64::from)
                 .ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?;
             shape.bitmap = BitmapArea::Internal { chunk_bytes: bytes };
@@ -234,8 +244,12 @@ fn oversize(shape: &Shape, size: Sectors, first: &MemberFacts, members: &[Member
     if !shape.level.is_redundant() {
         return None;
     }
-    let space =
-        |m: &MemberFacts| place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default().kib().0;
+    let space = |m: &MemberFacts| {
+        let space = place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default();
+        // The reference rounds first where the metadata are 0.90.
+        let old = shape.version == Version::V090;
+        if old { place::usable(shape, space).kib().0 } else { space.kib().0 }
+    };
     let mut largest: Option<&MemberFacts> = None;
     for m in members {
         if largest.is_none_or(|l| space(m) > space(l)) {

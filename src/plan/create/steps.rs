@@ -3,12 +3,14 @@
 use super::design::Design;
 use super::sizing::Sizing;
 use super::slots::{Assigned, Slots};
-use super::{Identity, MemberFacts, NewBitmapKind, Node, metadata_word};
+use super::{Identity, MemberFacts, NewBitmapKind, Node, old};
 use crate::bitmap::bits;
 use crate::bitmap::header::{BitmapSuper, NewBitmap};
 use crate::error::Refusal;
 use crate::plan::place::Placement;
 use crate::plan::step::{DiskSpec, Plan, Step, ZeroArea};
+use crate::superblock::Version;
+use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{FIXED_BYTES, MAX_ROLES, Role, SUPER_BYTES, SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
 
@@ -43,13 +45,20 @@ pub struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn member(&self, a: &Assigned) -> Option<(&MemberFacts, &Placement)> {
+    /// A device with its places.
+    #[must_use]
+    pub fn member(&self, a: &Assigned) -> Option<(&MemberFacts, &Placement)> {
         let i = self.by_index.get(a.index).copied().flatten()?;
         Some((self.members.get(i)?, self.sizing.places.get(i)?))
     }
 }
 
 /// The superblock that all members share, without what is each one's own.
+enum Shared {
+    V090(SuperV0),
+    V1(SuperV1),
+}
+
 fn common(parts: &Parts<'_>) -> SuperV1 {
     let (design, id) = (parts.design, parts.identity);
     let mut sb = SuperV1::empty();
@@ -108,8 +117,13 @@ fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> Su
 /// The bitmap's bytes, from its superblock on. The bits are all set, as the reference writes them: nothing is known to
 /// be in sync. What follows a lockless superblock does not matter: the kernel writes the states at the first start.
 fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>, Refusal> {
+    let (uuid, whole) = match parts.design.version {
+        // The reference fills the room.
+        Version::V090 => (old::superblock(parts).bitmap_uuid(), Some(v0::BITMAP_SECTORS * SECTOR_BYTES)),
+        Version::V1(_) => (parts.identity.uuid, None),
+    };
     let new = NewBitmap {
-        uuid: parts.identity.uuid,
+        uuid,
         sync_sectors: parts.sizing.sync.0,
         chunk_bytes: parts.sizing.bitmap_chunk_bytes,
         daemon_sleep: parts.delay.unwrap_or(DEFAULT_DELAY),
@@ -121,6 +135,7 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
         NewBitmapKind::Internal(_) => {
             let chunks = (new.sync_sectors.saturating_mul(SECTOR_BYTES)).div_ceil(new.chunk_bytes.max(1));
             let len = bits::bits_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
+            let len = whole.unwrap_or(len);
             (BitmapSuper::internal(&new), usize::try_from(len).unwrap_or(BITMAP_BLOCK))
         }
         NewBitmapKind::Lockless(_) => (BitmapSuper::lockless(&new, parts.design.assume_clean), BITMAP_BLOCK),
@@ -163,7 +178,7 @@ fn write_zeroes(parts: &Parts<'_>, steps: &mut Vec<Step>) {
 }
 
 /// The steps that write one member: older superblocks away, the bitmap, the superblock last, all made durable.
-fn write_member(parts: &Parts<'_>, shared: &SuperV1, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
+fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
     let Some((member, place)) = parts.member(a) else { return Ok(()) };
     let device = member.path.clone();
     if !parts.design.write_zeroes {
@@ -178,17 +193,15 @@ fn write_member(parts: &Parts<'_>, shared: &SuperV1, a: &Assigned, steps: &mut V
         };
         steps.push(Step::Write { device: device.clone(), offset: at, bytes, what: what.into() });
     }
-    let sb = own(shared, a.number, member, place);
+    let bytes = match shared {
+        Shared::V090(sb) => old::own(parts, sb, a).bytes().to_vec(),
+        Shared::V1(sb) => own(sb, a.number, member, place).write_bytes(member.block).to_vec(),
+    };
     let what = match a.slot {
         Some(slot) => format!("superblock, active in slot {slot}"),
         None => "superblock, spare".into(),
     };
-    steps.push(Step::Write {
-        device: device.clone(),
-        offset: start,
-        bytes: sb.write_bytes(member.block).to_vec(),
-        what,
-    });
+    steps.push(Step::Write { device: device.clone(), offset: start, bytes, what });
     steps.push(Step::Sync { device });
     Ok(())
 }
@@ -221,7 +234,10 @@ fn add_member(a: &Assigned, member: &MemberFacts, devname: &str) -> Step {
 /// # Errors
 /// A [`Refusal`] where the bitmap's chunk does not fit its field.
 pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
-    let shared = common(parts);
+    let shared = match parts.design.version {
+        Version::V090 => Shared::V090(old::superblock(parts)),
+        Version::V1(_) => Shared::V1(common(parts)),
+    };
     let mut steps = Vec::new();
     let lockless = matches!(parts.design.bitmap, NewBitmapKind::Lockless(_));
     if let Some(node) = parts.node {
@@ -229,7 +245,7 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
         steps.push(Step::NewArray {
             devname: devname.clone(),
             path: node.path.clone(),
-            metadata: metadata_word(parts.design.minor),
+            metadata: parts.design.version.word().into(),
             uuid: parts.identity.uuid,
         });
         if lockless {
@@ -240,8 +256,7 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
                 verify: Some("llbitmap".into()),
             });
         }
-        let minor = i32::try_from(parts.design.minor.number()).unwrap_or(2);
-        steps.push(Step::SetArrayInfo { devname: devname.clone(), version: (1, minor) });
+        steps.push(Step::SetArrayInfo { devname: devname.clone(), version: parts.design.version.numbers() });
         if let Some(bytes) = parts.logical_block_size {
             // A kernel without it must say so before anything is written.
             let (attr, value) = ("logical_block_size".to_owned(), bytes.to_string());
