@@ -10,6 +10,12 @@ pub fn errno_text(errno: i32) -> String {
     text.rsplit_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
 }
 
+/// Why an operation failed, in words without numbers: `Device or resource busy`.
+#[must_use]
+pub fn reason(e: &std::io::Error) -> String {
+    e.raw_os_error().map_or_else(|| e.to_string(), errno_text)
+}
+
 /// Exit status of a command, as the reference uses them (mdadm(8), EXIT STATUS, and observed behaviour).
 ///
 /// The same number means different things in different modes, so the type keeps the number and

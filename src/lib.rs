@@ -8,7 +8,7 @@
 //! | 4 | [`cli`], [`cmd`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
 //! | 3 | [`plan`], [`host`], [`sysfs`], [`kernel`], [`device`], [`output`] | pure decisions; and the machine they are about |
 //! | 2 | [`superblock`], [`bitmap`], [`saved`] | bytes <-> typed records |
-//! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`uuid`], [`error`], [`time`] | words shared by all |
+//! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`metadata`], [`uuid`], [`error`], [`time`] | words shared by all |
 //!
 //! `cli`, `plan`, `superblock`, `bitmap`, `saved`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
 
@@ -22,6 +22,7 @@ pub mod host;
 pub mod kernel;
 pub mod layout;
 pub mod level;
+pub mod metadata;
 pub mod output;
 pub mod plan;
 pub mod saved;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up. `cli::request` is what was asked for, plain data that `plan` and `cmd` read.
 const LAYERS: [&[&str]; 5] = [
-    &["blockio", "units", "level", "layout", "uuid", "error", "time", "cli::request", "cli::mode"],
+    &["blockio", "units", "level", "layout", "metadata", "uuid", "error", "time", "cli::request", "cli::mode"],
     &["superblock", "bitmap", "saved"],
     &["plan", "host", "sysfs", "kernel", "device", "output"],
     &["cli", "cmd", "monitor"],
@@ -21,6 +21,7 @@ const PURE: [&str; 16] = [
     "units",
     "level",
     "layout",
+    "metadata",
     "uuid",
     "error",
     "time",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::layout;
 use crate::level::Level;
+use crate::metadata::Metadata;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
@@ -79,7 +80,7 @@ impl Line {
         if self.common.metadata.is_some() {
             return Err(CliError::new("metadata information already given"));
         }
-        let found = words::metadata(word);
+        let found = Metadata::parse(word);
         let found = found.ok_or_else(|| CliError::new(format!("unrecognised metadata identifier: {word}")))?;
         self.common.metadata = Some(found);
         Ok(())

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::level::Level;
+pub use crate::metadata::Metadata;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
@@ -79,25 +80,6 @@ pub enum SavedMetadata {
     Off,
     /// In this directory.
     Dir(PathBuf),
-}
-
-/// A metadata format named by `--metadata`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metadata {
-    /// 0, 0.90, 0.9, 0.91 (a reshape of 0.90)
-    V090,
-    /// 1.0
-    V1_0,
-    /// 1.1
-    V1_1,
-    /// 1.2, "default"
-    V1_2,
-    /// "1": 1.2 on create, any 1.x on reading and assembling
-    V1Default,
-    /// ddf
-    Ddf,
-    /// imsm
-    Imsm,
 }
 
 /// A bitmap named by `--bitmap`.

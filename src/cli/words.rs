@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use crate::level::Level;
 use crate::units::{SECTOR_BYTES, Sectors};
 
-use super::request::{ConsistencyPolicy, Metadata};
+use super::request::ConsistencyPolicy;
 
 /// A decimal number as C's strtol takes it: spaces in front and a sign are fine, anything behind is not.
 #[must_use]
@@ -81,25 +81,6 @@ pub fn bitmap_chunk(text: &str) -> Option<Sectors> {
 #[must_use]
 pub fn level(text: &str) -> Option<Level> {
     Level::parse(text)
-}
-
-/// `--metadata`. Zeros in front do not matter (`--detail` of old versions printed them).
-#[must_use]
-pub fn metadata(text: &str) -> Option<Metadata> {
-    let mut word = text;
-    while let Some(rest) = word.strip_prefix('0').filter(|r| r.starts_with(|c: char| c.is_ascii_digit())) {
-        word = rest;
-    }
-    Some(match word {
-        "0" | "0.90" | "0.9" | "0.91" => Metadata::V090,
-        "1.0" | "1.00" => Metadata::V1_0,
-        "1.1" | "1.01" => Metadata::V1_1,
-        "1.2" | "1.02" | "default" => Metadata::V1_2,
-        "1" => Metadata::V1Default,
-        "ddf" => Metadata::Ddf,
-        "imsm" => Metadata::Imsm,
-        _ => return None,
-    })
 }
 
 /// `--consistency-policy`.

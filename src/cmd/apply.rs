@@ -14,6 +14,7 @@ use crate::cli::request::Common;
 use crate::cmd::print::out;
 use crate::cmd::zeroing::{self, Stopped};
 use crate::device::real::{Access, RealDevice};
+pub use crate::error::reason;
 use crate::host::Host;
 use crate::host::interrupt::Interrupts;
 use crate::host::kernel_log::KernelLog;
@@ -69,12 +70,6 @@ pub struct Session<'a> {
     interrupts: Option<Interrupts>,
     /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
     pub keep: bool,
-}
-
-/// An errno in words, for messages: `Device or resource busy`.
-#[must_use]
-pub fn reason(e: &io::Error) -> String {
-    e.raw_os_error().map_or_else(|| e.to_string(), crate::error::errno_text)
 }
 
 fn failed(what: impl fmt::Display, e: &io::Error) -> ApplyError {

@@ -1,6 +1,7 @@
 //! The machine around the arrays: device nodes and names, the map file, /proc/mdstat, udev, who holds a device.
 
 pub mod conf;
+pub mod conf_files;
 pub mod devmap;
 pub mod holders;
 pub mod identity;
@@ -30,12 +31,16 @@ pub struct Host {
     pub run: PathBuf,
     /// `/run/udev`: there while udev runs.
     pub udev: PathBuf,
+    /// `/etc`
+    pub etc: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
     /// What this command overwrites is saved here.
     pub saved: saved::SavedFile,
     /// `MDADM_NO_UDEV=1` is set: make nodes and links ourselves, whether udev runs or not.
     pub no_udev: bool,
+    /// MDADM_CONF_AUTO: words in front of the AUTO line.
+    pub conf_auto: Option<String>,
 }
 
 impl Default for Host {
@@ -45,9 +50,11 @@ impl Default for Host {
             dev: "/dev".into(),
             run: "/run/mdadm".into(),
             udev: "/run/udev".into(),
+            etc: "/etc".into(),
             proc: "/proc".into(),
             saved: saved::SavedFile::default(),
             no_udev: std::env::var("MDADM_NO_UDEV").is_ok_and(|v| v == "1"),
+            conf_auto: std::env::var("MDADM_CONF_AUTO").ok(),
         }
     }
 }

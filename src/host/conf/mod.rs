@@ -1,0 +1,399 @@
+//! mdadm.conf: what is configured of devices, arrays, mail, policies (mdadm.conf(5)).
+//!
+//! A line or word that is wrong is left out and said, with its file and line; the others count. The words of the messages
+//! behind `FILE:LINE: ` are the reference's.
+
+mod array;
+pub mod lex;
+#[cfg(test)]
+mod tests;
+
+pub use array::ArrayLine;
+
+use std::fmt;
+
+use crate::metadata::Metadata;
+use crate::uuid::Uuid;
+
+/// All of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conf {
+    /// The words of all DEVICE lines; empty means [`DeviceWord::Partitions`] and [`DeviceWord::Containers`].
+    pub devices: Vec<DeviceWord>,
+    /// The ARRAY lines that identify an array, in order.
+    pub arrays: Vec<ArrayLine>,
+    /// MAILADDR: the first one counts.
+    pub mail_to: Option<String>,
+    /// MAILFROM: the words of the first line, with spaces between.
+    pub mail_from: Option<String>,
+    /// PROGRAM: the first one counts.
+    pub program: Option<String>,
+    /// The CREATE lines together.
+    pub create: Create,
+    /// HOMEHOST, a name or `<system>`, `<none>`: the first one counts.
+    pub homehost: Option<String>,
+    /// HOMEHOST `<ignore>`: the host in the metadata does not matter.
+    pub ignores_homehost: bool,
+    /// HOMECLUSTER: the first one counts.
+    pub homecluster: Option<String>,
+    /// The first AUTO line; `None` without one.
+    pub auto: Option<Vec<AutoRule>>,
+    /// POLICY and PART-POLICY lines.
+    pub policies: Vec<Policy>,
+    /// SYSFS lines.
+    pub sysfs: Vec<SysfsLine>,
+    /// MONITORDELAY: the first that is not 0.
+    pub monitor_delay_seconds: Option<u32>,
+    /// PROBING ddf_extended.
+    pub ddf_extended: bool,
+    /// What was wrong, in order.
+    pub problems: Vec<Problem>,
+}
+
+/// A word of a DEVICE line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceWord {
+    /// All of /proc/partitions.
+    Partitions,
+    /// Assembled containers.
+    Containers,
+    /// Paths, as glob(7) has them.
+    Glob(String),
+}
+
+/// The CREATE line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Create {
+    /// User name or number of array nodes.
+    pub owner: Option<String>,
+    /// Group name or number of array nodes.
+    pub group: Option<String>,
+    /// Permission bits of array nodes.
+    pub mode: Option<u32>,
+    /// Where no `--metadata` is given.
+    pub metadata: Option<Metadata>,
+    /// `names=yes`: kernel names like `md_home`.
+    pub names: Option<bool>,
+    /// `bbl=no`: no bad-block log on new members.
+    pub bbl: Option<bool>,
+}
+
+/// Whether arrays of some kind are assembled by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoRule {
+    /// `+`, else `-`.
+    pub allow: bool,
+    /// Which arrays.
+    pub what: AutoWhat,
+}
+
+/// What a rule of the AUTO line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoWhat {
+    /// Everything.
+    All,
+    /// Arrays made for this host.
+    Homehost,
+    /// v0.90 metadata.
+    V0,
+    /// v1.x metadata.
+    V1,
+    /// DDF sets.
+    Ddf,
+    /// IMSM sets.
+    Imsm,
+}
+
+/// A POLICY or PART-POLICY line: what must match, and what then holds, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// PART-POLICY: for the partitions of the disks that match.
+    pub for_partitions: bool,
+    /// In order; a key may come more than once.
+    pub words: Vec<(PolicyKey, String)>,
+}
+
+/// The left side of a word of a POLICY line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PolicyKey {
+    Path,
+    Type,
+    Domain,
+    Metadata,
+    Action,
+    Auto,
+}
+
+/// A SYSFS line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SysfsLine {
+    /// Which array; this outweighs the name.
+    pub uuid: Option<Uuid>,
+    /// `/dev/md/NAME`.
+    pub name: Option<String>,
+    /// Attribute below `md/`, and value.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Something that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// As it was opened.
+    pub file: String,
+    /// Of the file, the first is 1; `None`: the whole file.
+    pub line: Option<usize>,
+    /// In a line for a person.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+/// Keywords in the order in which an abbreviation is looked up, and how short it may be.
+const KEYWORDS: &[(&str, usize, Keyword)] = &[
+    ("devices", 3, Keyword::Device),
+    ("array", 3, Keyword::Array),
+    ("mailaddr", 3, Keyword::MailAddr),
+    ("mailfrom", 5, Keyword::MailFrom),
+    ("program", 3, Keyword::Program),
+    ("create", 3, Keyword::Create),
+    ("homehost", 3, Keyword::HomeHost),
+    ("homecluster", 3, Keyword::HomeCluster),
+    ("auto", 3, Keyword::Auto),
+    ("policy", 3, Keyword::Policy),
+    ("part-policy", 3, Keyword::PartPolicy),
+    ("sysfs", 3, Keyword::Sysfs),
+    ("monitordelay", 3, Keyword::MonitorDelay),
+    ("encryption_no_verify", 3, Keyword::EncryptionNoVerify),
+    ("probing", 3, Keyword::Probing),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keyword {
+    Device,
+    Array,
+    MailAddr,
+    MailFrom,
+    Program,
+    Create,
+    HomeHost,
+    HomeCluster,
+    Auto,
+    Policy,
+    PartPolicy,
+    Sysfs,
+    MonitorDelay,
+    EncryptionNoVerify,
+    Probing,
+}
+
+fn keyword(word: &str) -> Option<Keyword> {
+    let word = word.to_ascii_lowercase();
+    KEYWORDS.iter().find(|(name, least, _)| word.len() >= *least && name.starts_with(&word)).map(|k| k.2)
+}
+
+/// The value of `KEY=value`, the key in any case.
+fn value<'a>(word: &'a str, key: &str) -> Option<&'a str> {
+    let (left, right) = word.split_once('=')?;
+    left.eq_ignore_ascii_case(key).then_some(right)
+}
+
+impl Conf {
+    /// Adds the lines of one file. `file` is for messages.
+    pub fn add(&mut self, file: &str, text: &[u8]) {
+        for line in lex::lines(text) {
+            let mut problems = Vec::new();
+            self.line(&line, &mut problems);
+            let problem = |what| Problem { file: file.to_owned(), line: Some(line.number), what };
+            self.problems.extend(problems.into_iter().map(problem));
+        }
+    }
+
+    fn line(&mut self, line: &lex::Line, problems: &mut Vec<String>) {
+        let words = line.words.as_slice();
+        let first = || words.first().cloned();
+        match keyword(&line.keyword) {
+            None => problems.push(format!("Unknown keyword {}", line.keyword)),
+            Some(Keyword::Device) => self.device(words, problems),
+            Some(Keyword::Array) => self.arrays.extend(array::parse(words, problems)),
+            Some(Keyword::MailAddr) => self.mail_to = self.mail_to.take().or_else(first),
+            Some(Keyword::MailFrom) => {
+                let all = (!words.is_empty()).then(|| words.join(" "));
+                self.mail_from = self.mail_from.take().or(all);
+            }
+            Some(Keyword::Program) => self.program = self.program.take().or_else(first),
+            Some(Keyword::Create) => self.create.line(words, problems),
+            Some(Keyword::HomeHost) => self.homehost(words),
+            Some(Keyword::HomeCluster) => self.homecluster = self.homecluster.take().or_else(first),
+            Some(Keyword::Auto) => {
+                if self.auto.is_none() {
+                    self.auto = Some(auto(words, problems));
+                }
+            }
+            Some(Keyword::Policy) => self.policies.push(policy(false, words, problems)),
+            Some(Keyword::PartPolicy) => self.policies.push(policy(true, words, problems)),
+            Some(Keyword::Sysfs) => self.sysfs.extend(sysfs(words, problems)),
+            Some(Keyword::MonitorDelay) => self.monitor_delay(words, problems),
+            Some(Keyword::EncryptionNoVerify) => {
+                let unknown = words.iter().filter(|w| *w != "sata_opal");
+                problems.extend(unknown.map(|w| format!("unrecognised word on ENCRYPTION_NO_VERIFY line: {w}")));
+            }
+            Some(Keyword::Probing) => {
+                let (known, unknown): (Vec<_>, Vec<_>) = words.iter().partition(|w| *w == "ddf_extended");
+                self.ddf_extended |= !known.is_empty();
+                problems.extend(unknown.iter().map(|w| format!("unrecognised word on PROBING line: {w}")));
+            }
+        }
+    }
+
+    fn device(&mut self, words: &[String], problems: &mut Vec<String>) {
+        for word in words {
+            match word.as_str() {
+                "partitions" => self.devices.push(DeviceWord::Partitions),
+                "containers" => self.devices.push(DeviceWord::Containers),
+                path if path.starts_with('/') => self.devices.push(DeviceWord::Glob(path.to_owned())),
+                // The reference's own spelling, which programs may match.
+                other => problems.push(format!("unreconised word on DEVICE line: {other}")),
+            }
+        }
+    }
+
+    /// Beside `<ignore>` there may be the name that new arrays get.
+    fn homehost(&mut self, words: &[String]) {
+        for word in words {
+            if word.eq_ignore_ascii_case("<ignore>") {
+                self.ignores_homehost = true;
+            } else if self.homehost.is_none() {
+                self.homehost = Some(word.clone());
+            }
+        }
+    }
+
+    fn monitor_delay(&mut self, words: &[String], problems: &mut Vec<String>) {
+        let Some(word) = words.first() else { return };
+        match word.parse::<u32>() {
+            Ok(seconds) => {
+                self.monitor_delay_seconds = self.monitor_delay_seconds.or(Some(seconds).filter(|s| *s > 0));
+            }
+            Err(_) => problems.push(format!("unrecognised MONITORDELAY {word}: seconds are wanted")),
+        }
+    }
+}
+
+impl Create {
+    fn line(&mut self, words: &[String], problems: &mut Vec<String>) {
+        for word in words {
+            if let Some(owner) = value(word, "owner") {
+                self.owner = Some(owner.to_owned());
+            } else if let Some(group) = value(word, "group") {
+                self.group = Some(group.to_owned());
+            } else if let Some(mode) = value(word, "mode") {
+                match u32::from_str_radix(mode, 8).ok().filter(|m| *m <= 0o7777) {
+                    Some(mode) => self.mode = Some(mode),
+                    None => problems.push(format!("unrecognised CREATE mode {mode}")),
+                }
+            } else if let Some(format) = value(word, "metadata") {
+                match Metadata::parse(format) {
+                    Some(format) => self.metadata = Some(format),
+                    None => problems.push(format!("metadata format {format} unknown, ignoring")),
+                }
+            } else if let Some(names) = value(word, "names").and_then(yes_or_no) {
+                self.names = Some(names);
+            } else if let Some(bbl) = value(word, "bbl").and_then(yes_or_no) {
+                self.bbl = Some(bbl);
+            } else if value(word, "auto").is_none() {
+                // "auto" was for partitionable arrays, which all are now.
+                problems.push(format!("unrecognised word on CREATE line: {word}"));
+            }
+        }
+    }
+}
+
+fn yes_or_no(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// The words of an AUTO line, or of the environment variable MDADM_CONF_AUTO.
+pub fn auto(words: &[String], problems: &mut Vec<String>) -> Vec<AutoRule> {
+    let mut rules = Vec::new();
+    for word in words {
+        let (allow, name) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
+            (Some(name), _) => (true, name),
+            (_, Some(name)) => (false, name),
+            _ if word.eq_ignore_ascii_case("yes") => (true, "all"),
+            _ if word.eq_ignore_ascii_case("no") => (false, "all"),
+            _ if word.eq_ignore_ascii_case("homehost") => (true, "homehost"),
+            _ => (true, ""),
+        };
+        let what = match name.to_ascii_lowercase().as_str() {
+            "all" => AutoWhat::All,
+            "homehost" => AutoWhat::Homehost,
+            "0.90" | "0" | "0.9" => AutoWhat::V0,
+            "1.x" | "1" | "1.0" | "1.1" | "1.2" => AutoWhat::V1,
+            "ddf" => AutoWhat::Ddf,
+            "imsm" => AutoWhat::Imsm,
+            _ => {
+                problems.push(format!("unrecognised word on AUTO line: {word}"));
+                continue;
+            }
+        };
+        rules.push(AutoRule { allow, what });
+    }
+    rules
+}
+
+fn policy(for_partitions: bool, words: &[String], problems: &mut Vec<String>) -> Policy {
+    let keys = [
+        ("path", PolicyKey::Path),
+        ("type", PolicyKey::Type),
+        ("domain", PolicyKey::Domain),
+        ("metadata", PolicyKey::Metadata),
+        ("action", PolicyKey::Action),
+        ("auto", PolicyKey::Auto),
+    ];
+    let mut known = Vec::new();
+    for word in words {
+        match keys.iter().find_map(|(key, id)| Some((*id, value(word, key)?.to_owned()))) {
+            Some(pair) => known.push(pair),
+            None => problems.push(format!("policy rule {word} unrecognised and ignored")),
+        }
+    }
+    Policy { for_partitions, words: known }
+}
+
+fn sysfs(words: &[String], problems: &mut Vec<String>) -> Option<SysfsLine> {
+    let mut line = SysfsLine { uuid: None, name: None, attributes: Vec::new() };
+    for word in words {
+        match word.split_once('=') {
+            Some((key, uuid)) if key.eq_ignore_ascii_case("uuid") => match (Uuid::parse(uuid), line.uuid) {
+                (None, _) => problems.push(format!("Invalid uuid: {uuid}")),
+                (_, Some(_)) => problems.push(format!("Only give one uuid per SYSFS line: {uuid}")),
+                (parsed, None) => line.uuid = parsed,
+            },
+            Some((key, name)) if key.eq_ignore_ascii_case("name") => match name.strip_prefix("/dev/md/") {
+                Some(rest) if !rest.is_empty() && !rest.contains('/') => line.name = Some(name.to_owned()),
+                _ => problems.push(format!("{name} is an invalid name for an md device - ignored.")),
+            },
+            Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+                line.attributes.push((key.to_owned(), value.to_owned()));
+            }
+            _ => problems.push(format!("Cannot parse \"{word}\" - ignoring.")),
+        }
+    }
+    if line.uuid.is_none() && line.name.is_none() {
+        problems.push("Device name not found in sysfs config entry - ignoring.".into());
+        return None;
+    }
+    Some(line)
+}
