@@ -1,6 +1,5 @@
 //! `--examine`: prints what the metadata on devices says.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,13 +7,13 @@ use serde_json::Value;
 use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
 use crate::cli::request::{Common, Metadata, MiscRequest};
-use crate::cmd::apply::reason;
 use crate::cmd::member::{Loaded, cannot_open, load};
-use crate::cmd::print;
+use crate::cmd::{configured, print};
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Exit;
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::host::devmap::DevMap;
 use crate::kernel::clock;
 use crate::output::escape;
@@ -35,12 +34,12 @@ enum Form {
 }
 
 /// Examines every device named, whatever was asked of it: as in the reference, the last mode option decides.
-pub fn run(request: &MiscRequest) -> Exit {
+pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
     let common = &request.common;
     let named: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
     let devices = match named.is_empty() {
         false => named,
-        true if common.scan => match scanned(common) {
+        true if common.scan => match configured::devices(&Host::default(), conf, common) {
             Ok(devices) => devices,
             Err(line) => {
                 print::complain(line);
@@ -167,24 +166,6 @@ impl Run<'_> {
             _ => {}
         }
     }
-}
-
-/// The devices that `--scan` looks at when none is named: all in /proc/partitions, the last one first, as in the
-/// reference, by the names that /dev has for them.
-fn scanned(common: &Common) -> Result<Vec<PathBuf>, String> {
-    if let Some(file) = common.config.as_deref().filter(|c| !matches!(*c, "partitions" | "none")) {
-        return Err(format!("cannot read {file}: configuration files are not in this version of mdadm-rs yet"));
-    }
-    let host = Host::default();
-    let list = host.proc.join("partitions");
-    let text = fs::read_to_string(&list).map_err(|e| format!("cannot read {}: {}", list.display(), reason(&e)))?;
-    let map = DevMap::read(&host);
-    let number = |line: &str| {
-        let mut words = line.split_whitespace();
-        Some((words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?))
-    };
-    let path = |dev| map.path(dev, common.prefer.as_deref()).map(PathBuf::from);
-    Ok(text.lines().rev().filter_map(number).filter_map(path).collect())
 }
 
 /// The name that arrays of this machine start with: `--homehost`, or the machine's own.

@@ -9,19 +9,20 @@ use crate::cmd::{
     sync_action, udev_rules, wait, zero,
 };
 use crate::error::Exit;
+use crate::host::conf::Conf;
 
 /// Does what was asked for.
 #[must_use]
-pub fn run(request: &MiscRequest) -> Exit {
+pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
     // As in the reference: the last mode option decides whether devices are examined together or handled one by one.
     if request.action == Some(MiscAction::Examine) {
-        return examine::run(request);
+        return examine::run(request, conf);
     }
     if request.action == Some(MiscAction::ExamineBitmap) {
         return examine_bitmap::run(request);
     }
     if request.items.is_empty() {
-        return without_device(request);
+        return without_device(request, conf);
     }
     // One `--plan` or `--json` shows one document, and /dev is walked over once: devices of one action go together.
     if let Some((action, _)) = request.items.first()
@@ -71,12 +72,12 @@ fn each(paths: &[PathBuf], one: impl Fn(&Path) -> Exit) -> Exit {
 }
 
 /// An action that was given no device: `--detail --scan`, `--stop --scan`.
-fn without_device(request: &MiscRequest) -> Exit {
+fn without_device(request: &MiscRequest, conf: &Conf) -> Exit {
     match request.action {
         Some(MiscAction::Stop) if request.common.scan => stop::scan(&request.common),
         Some(MiscAction::Detail) => detail::scan(request),
         Some(MiscAction::DetailPlatform) => platform::run(&request.common),
-        Some(MiscAction::UdevRules) => udev_rules::run(&request.common, request.udev_rules.as_deref()),
+        Some(MiscAction::UdevRules) => udev_rules::run(&request.common, conf, request.udev_rules.as_deref()),
         // The kernel marks arrays clean by itself.
         Some(MiscAction::WaitClean) if request.common.scan => Exit::OK,
         _ => not_built("misc mode without a device"),

@@ -4,6 +4,7 @@ pub mod apply;
 mod apply_file;
 pub mod array_state;
 pub mod assemble;
+pub mod configured;
 pub mod create;
 pub mod detail;
 pub mod dump;
@@ -34,14 +35,15 @@ use crate::error::Exit;
 
 /// Does what was asked for.
 #[must_use]
-pub fn run(request: Request) -> Exit {
+pub fn run(mut request: Request) -> Exit {
+    let conf = configured::configure(&mut request);
     match request {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),
-        Request::Misc(r) => noted(&r.common, || misc::run(&r)),
+        Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }
 }

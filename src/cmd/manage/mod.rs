@@ -15,6 +15,7 @@ use crate::cli::request::{ManageItem, ManageOp, ManageRequest, MiscRequest};
 use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::host::devmap::dev_of;
 use crate::host::node::{OpenArray, OpenError};
 use crate::plan::manage::{self, ArrayFacts, Target, replace};
@@ -60,12 +61,15 @@ pub fn run(req: &ManageRequest) -> Exit {
     }
     drop(manager);
     match req.after {
-        Some(action) if exit == Exit::OK => super::misc::run(&MiscRequest {
-            common: req.common.clone(),
-            items: vec![(action, req.array.clone())],
-            manage: true,
-            ..MiscRequest::default()
-        }),
+        Some(action) if exit == Exit::OK => super::misc::run(
+            &MiscRequest {
+                common: req.common.clone(),
+                items: vec![(action, req.array.clone())],
+                manage: true,
+                ..MiscRequest::default()
+            },
+            &Conf::default(),
+        ),
         _ => exit,
     }
 }

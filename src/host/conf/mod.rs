@@ -353,6 +353,7 @@ pub fn auto(words: &[String], problems: &mut Vec<String>) -> Vec<AutoRule> {
     rules
 }
 
+/// Other than elsewhere the keys are in small letters only, as in the reference.
 fn policy(for_partitions: bool, words: &[String], problems: &mut Vec<String>) -> Policy {
     let keys = [
         ("path", PolicyKey::Path),
@@ -364,7 +365,8 @@ fn policy(for_partitions: bool, words: &[String], problems: &mut Vec<String>) ->
     ];
     let mut known = Vec::new();
     for word in words {
-        match keys.iter().find_map(|(key, id)| Some((*id, value(word, key)?.to_owned()))) {
+        let pair = word.split_once('=');
+        match keys.iter().find_map(|(key, id)| Some((*id, pair.filter(|p| p.0 == *key)?.1.to_owned()))) {
             Some(pair) => known.push(pair),
             None => problems.push(format!("policy rule {word} unrecognised and ignored")),
         }

@@ -1,0 +1,85 @@
+//! What mdadm.conf adds to a request, and the devices it lists.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+use crate::cli::request::{Common, Request};
+use crate::cmd::print;
+use crate::host::Host;
+use crate::host::conf::{Conf, DeviceWord};
+use crate::host::conf_files;
+use crate::host::devmap::DevMap;
+
+/// Reads the configuration, says what is wrong with it, and fills in what was not typed: the homehost and the metadata of new
+/// arrays. Nothing of this machine goes into an array made with `--offline`.
+pub fn configure(request: &mut Request) -> Conf {
+    let common = match request {
+        Request::Show(_) => return Conf::default(),
+        Request::Create(r) => &mut r.common,
+        Request::Assemble(r) => &mut r.common,
+        Request::Misc(r) => &mut r.common,
+        Request::Manage(r) => &mut r.common,
+        Request::Restore(r) => &mut r.common,
+        Request::NotYet(r) => &mut r.common,
+    };
+    if common.offline {
+        return Conf::default();
+    }
+    let conf = conf_files::read(&Host::default(), common.config.as_deref());
+    for problem in &conf.problems {
+        print::complain(problem);
+    }
+    if common.homehost.is_none() {
+        common.homehost = conf.homehost.clone().filter(|h| h != "<system>");
+    }
+    if let Request::Create(r) = request
+        && r.common.metadata.is_none()
+    {
+        r.common.metadata = conf.create.metadata;
+    }
+    conf
+}
+
+/// The devices that a scan looks at: those of the DEVICE lines, of each word the last one first, as in the reference, by the names that
+/// /dev has for those in /proc/partitions.
+///
+/// # Errors
+/// A line that says why there are none.
+pub fn devices(host: &Host, conf: &Conf, common: &Common) -> Result<Vec<PathBuf>, String> {
+    let standard = [DeviceWord::Partitions, DeviceWord::Containers];
+    let words = if conf.devices.is_empty() { &standard[..] } else { &conf.devices };
+    let mut found = Vec::new();
+    for word in words {
+        let devices = match word {
+            DeviceWord::Partitions => partitions(host, common)?,
+            // Containers are left alone: there is nothing in them for us.
+            DeviceWord::Containers => Vec::new(),
+            DeviceWord::Glob(pattern) => block_devices(pattern),
+        };
+        found.extend(devices.into_iter().rev());
+    }
+    if found.is_empty() && !words.contains(&DeviceWord::Partitions) {
+        let file = common.config.as_deref().unwrap_or("the configuration file");
+        return Err(format!("No devices listed in {file}"));
+    }
+    Ok(found)
+}
+
+fn partitions(host: &Host, common: &Common) -> Result<Vec<PathBuf>, String> {
+    let list = host.proc.join("partitions");
+    let text = std::fs::read_to_string(&list)
+        .map_err(|e| format!("cannot read {}: {}", list.display(), crate::error::reason(&e)))?;
+    let map = DevMap::read(host);
+    let number = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?))
+    };
+    let path = |dev| map.path(dev, common.prefer.as_deref()).map(PathBuf::from);
+    Ok(text.lines().filter_map(number).filter_map(path).collect())
+}
+
+/// A pattern that glob(7) has no sense in matches nothing.
+fn block_devices(pattern: &str) -> Vec<PathBuf> {
+    let is_block = |p: &PathBuf| std::fs::metadata(p).is_ok_and(|m| m.file_type().is_block_device());
+    glob::glob(pattern).map(|paths| paths.filter_map(Result::ok).filter(is_block).collect()).unwrap_or_default()
+}
