@@ -132,8 +132,18 @@ fn statuses(reference: &str, ours: &str) -> Vec<String> {
 
 /// Lines that ours adds on stderr on purpose; docs/compat.md says which and why.
 fn without_our_notes(err: &str) -> String {
-    let note = |l: &&str| !OUR_NOTES.iter().any(|n| l.starts_with(n));
-    err.lines().filter(note).map(|l| format!("{l}\n")).collect()
+    let note = |l: &&str| !OUR_NOTES.iter().any(|n| l.starts_with(n)) && !l.ends_with("; going on without it");
+    err.lines().filter(note).map(|l| format!("{}\n", without_place(l))).collect()
+}
+
+/// `mdadm: FILE:LINE: what` of the configuration, as the reference says it: `mdadm: what`.
+fn without_place(line: &str) -> String {
+    let mut parts = line.splitn(3, ':').skip(1);
+    let (file, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    match rest.split_once(": ") {
+        Some((number, what)) if file.starts_with(" /") && number.parse::<u32>().is_ok() => format!("mdadm: {what}"),
+        _ => line.to_owned(),
+    }
 }
 
 const OUR_NOTES: &[&str] = &["mdadm: note: ", "mdadm: no write-intent bitmap: "];
