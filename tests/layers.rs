@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Pure modules; in `host` and `monitor` only the named files are.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "blockio",
     "units",
     "level",
