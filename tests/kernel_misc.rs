@@ -223,3 +223,23 @@ fn rules_for_udev_replace_a_file_whole_and_hold_no_rule_of_a_path() {
     let out = mdadm("--udev-rules -c /mnt/conf").ok();
     assert_eq!((out.stdout.contains("RUN"), out.stderr.contains("left out")), (false, true), "{}", out.stdout);
 }
+
+#[test]
+fn waiting_shows_how_far_it_is_on_a_terminal_and_nothing_else_where() {
+    let disks = vm::disks(2, 64 * MIB);
+    create(&format!("-l1 -n2 -b none {}", disks.join(" ")));
+    vm::sync_speed(20_000, 20_000);
+    let ours = env!("CARGO_BIN_EXE_mdadm");
+    for (how, shown) in [("", true), ("--quiet", false)] {
+        mdadm("--action=check /dev/md0").ok();
+        let seen = sh(&format!("script -qec '{ours} --wait {how} /dev/md0' /dev/null </dev/null"));
+        assert_eq!(seen.contains("check of /dev/md0 ["), shown, "{seen}");
+        assert_eq!(seen.contains("% of 63 MiB, ") && seen.contains(" left"), shown, "{seen}");
+        // The line is wiped at the end.
+        assert!(!shown || seen.ends_with("\r\u{1b}[K"), "{seen:?}");
+        assert_eq!(attr("md0", "sync_action"), "idle");
+    }
+    mdadm("--action=check /dev/md0").ok();
+    let out = mdadm("--wait /dev/md0").ok();
+    assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("", ""));
+}

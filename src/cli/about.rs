@@ -61,6 +61,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::ReAdd, "", "let members that follow come back: by the bitmap where that is safe, else rebuilt fully"),
     (Id::Replace, "", "copy members that follow to a spare while they are still read"),
     (Id::With, "", "behind --replace: the spare to use"),
+    (Id::ClusterConfirm, "", "answer SLOT:DEVICE to a node of a cluster (there is none in this version: refused)"),
     (Id::AddSpare, "", "add devices that follow as spares, whatever they were"),
     (Id::AllowSectorSizeChange, "", "add devices with larger sectors than the array has"),
     (Id::Remove, "", "take members that follow out of the array: failed ones and spares"),

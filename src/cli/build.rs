@@ -199,6 +199,7 @@ fn manage_op(op: Option<Id>) -> Option<ManageOp> {
         Id::Fail => ManageOp::Fail,
         Id::Replace => ManageOp::Replace,
         Id::With => ManageOp::With,
+        Id::ClusterConfirm => ManageOp::ClusterConfirm,
         _ => return None,
     })
 }

@@ -337,6 +337,8 @@ pub enum ManageOp {
     Replace,
     /// `--with`
     With,
+    /// `--cluster-confirm`
+    ClusterConfirm,
 }
 
 impl ManageOp {
@@ -351,6 +353,7 @@ impl ManageOp {
             ManageOp::Fail => 'f',
             ManageOp::Replace => 'R',
             ManageOp::With => 'W',
+            ManageOp::ClusterConfirm => 'c',
         }
     }
 }

@@ -182,7 +182,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Wait, "wait", Flag, X, First(Mode::Misc)).short('W', X),
     opt(Id::WaitClean, "wait-clean", Flag, X, First(Mode::Misc)),
     opt(Id::Action, "action", Value, X, Always(Mode::Misc)),
-    opt(Id::ClusterConfirm, "cluster-confirm", Flag, M, First(Mode::Manage)).later(),
+    opt(Id::ClusterConfirm, "cluster-confirm", Flag, M, First(Mode::Manage)),
     opt(Id::Brief, "brief", Flag, ALL, Neutral).short('b', F.or(X).or(D)),
     opt(Id::NoDevices, "no-devices", Flag, ALL, Neutral),
     opt(Id::Export, "export", Flag, ALL, Neutral).short('Y', ALL),

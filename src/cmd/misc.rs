@@ -50,7 +50,7 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
             each(paths, |path| array_state::run(common, action, path))
         }
         MiscAction::SyncAction => sync_action::run(common, request.sync_action.as_deref().unwrap_or("idle"), paths),
-        MiscAction::Wait => each(paths, wait::wait),
+        MiscAction::Wait => each(paths, |path| wait::wait(common, path)),
         MiscAction::WaitClean => each(paths, wait::wait_clean),
         MiscAction::Dump => dump::dump(common, request.dump.as_deref().unwrap_or(Path::new("")), paths),
         MiscAction::Restore => dump::restore(common, request.dump.as_deref().unwrap_or(Path::new("")), paths),

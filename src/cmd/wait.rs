@@ -1,6 +1,7 @@
 //! `--wait` and `--wait-clean`.
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -8,16 +9,23 @@ use std::path::Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::apply::reason;
-use super::print::complain;
+use super::print::{complain, err};
+use crate::cli::request::Common;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::devmap::dev_of;
 use crate::host::mdstat;
+use crate::output::progress;
 use crate::sysfs::attr;
-use crate::sysfs::value::{ArrayState, SyncAction};
+use crate::sysfs::value::{ArrayState, Maybe, SyncAction, SyncProgress};
+use crate::units::SECTOR_BYTES;
 
 /// The kernel tells of most changes; what it does not tell of is seen after this, in milliseconds.
 const LOOK_AGAIN: u16 = 5000;
+/// The same where the progress is shown.
+const SHOW_AGAIN: u16 = 500;
+/// Back to the start of the line, and nothing on it.
+const CLEAR: &str = "\r\x1b[K";
 
 /// Kernel name of the array (or whatever disk it is) at a path.
 fn devname(host: &Host, path: &Path) -> Result<Option<String>, Exit> {
@@ -35,16 +43,33 @@ fn devname(host: &Host, path: &Path) -> Result<Option<String>, Exit> {
 
 /// Waits until no resync, recovery or reshape of the array runs: 0 when there was one, 1 when there was nothing to wait for.
 #[must_use]
-pub fn wait(path: &Path) -> Exit {
+pub fn wait(common: &Common, path: &Path) -> Exit {
     let host = Host::default();
     match devname(&host, path) {
         Err(exit) => exit,
-        Ok(Some(name)) => wait_for(&host, &name, path),
+        Ok(Some(name)) => {
+            let show = !common.is_quiet() && std::io::stderr().is_terminal();
+            let exit = wait_for(&host, &name, path, show);
+            if show {
+                err(CLEAR);
+            }
+            exit
+        }
         Ok(None) => Exit::FAIL,
     }
 }
 
-fn wait_for(host: &Host, devname: &str, path: &Path) -> Exit {
+/// How far the array is, on the line of the terminal; waiting for another array or for a start has no line.
+fn show_progress(host: &Host, devname: &str, path: &Path, action: &str) {
+    let array = host.sysfs.array(devname);
+    let Some(SyncProgress::At { done, total }) = array.get(attr::SYNC_COMPLETED) else { return };
+    let speed = array.get(attr::SYNC_SPEED).and_then(Maybe::some).map(|kib| kib.saturating_mul(1024));
+    let what = format!("{action} of {}", path.display().to_string().escape_debug());
+    let bytes = |sectors: u64| sectors.saturating_mul(SECTOR_BYTES);
+    err(&format!("{CLEAR}{}", progress::bar(&what, bytes(done), bytes(total), speed)));
+}
+
+fn wait_for(host: &Host, devname: &str, path: &Path, show: bool) -> Exit {
     let mut waited = false;
     loop {
         // Opened before it is read: a change in between ends the poll at once.
@@ -53,6 +78,9 @@ fn wait_for(host: &Host, devname: &str, path: &Path) -> Exit {
         let sync = stat.array(devname).and_then(|a| a.sync.clone());
         match sync {
             Some(s) if s.waits.as_deref() == Some("PENDING") && is_read_only(host, devname) => {
+                if show {
+                    err(CLEAR);
+                }
                 complain(format!(
                     "the {} of {} is pending: it starts when the array is writable (mdadm --readwrite {})",
                     s.action,
@@ -62,11 +90,16 @@ fn wait_for(host: &Host, devname: &str, path: &Path) -> Exit {
                 return Exit::FAIL;
             }
             None if !is_busy(host, devname) => return if waited { Exit::OK } else { Exit::FAIL },
-            _ => waited = true,
+            sync => {
+                waited = true;
+                if let Some(sync) = sync.filter(|_| show) {
+                    show_progress(host, devname, path, &sync.action);
+                }
+            }
         }
         let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI | PollFlags::POLLERR)];
         // Interrupted or not: it is looked at again.
-        let _ = poll(&mut fds, PollTimeout::from(LOOK_AGAIN));
+        let _ = poll(&mut fds, PollTimeout::from(if show { SHOW_AGAIN } else { LOOK_AGAIN }));
     }
 }
 

@@ -100,11 +100,6 @@ struct Manager<'a> {
 
 impl Manager<'_> {
     fn all(&mut self) -> Result<Exit, Refusal> {
-        if self.req.update.is_some() {
-            return Err(Refusal::new(
-                "--update with --re-add is not in this version of mdadm-rs yet; nothing was changed",
-            ));
-        }
         if self.req.readonly {
             let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
             self.execute(&Plan { steps: vec![Step::SetReadOnly { devname }] })?;
@@ -120,7 +115,12 @@ impl Manager<'_> {
     /// Several members that come at once are rebuilt together, and a replacement is not given to another: nothing may
     /// start in between, as in the reference.
     fn freeze(&mut self) -> Result<(), Refusal> {
-        let coming = self.req.items.iter().filter(|i| !matches!(i.op, ManageOp::Fail | ManageOp::Remove)).count();
+        let coming = self
+            .req
+            .items
+            .iter()
+            .filter(|i| !matches!(i.op, ManageOp::Fail | ManageOp::Remove | ManageOp::ClusterConfirm))
+            .count();
         // A word can stand for several.
         let words = ["missing", "faulty", "failed"];
         let many = coming > 1 || self.req.items.iter().any(|i| words.iter().any(|w| i.device.as_os_str() == *w));
@@ -172,6 +172,8 @@ impl Manager<'_> {
                 ManageOp::Add | ManageOp::ReAdd => self.come_back(item, &target)?,
                 ManageOp::Replace => self.replace(&target)?,
                 ManageOp::With => self.with(&target)?,
+                // Refused with its word.
+                ManageOp::ClusterConfirm => continue,
             }
             self.changed += 1;
         }

@@ -6,14 +6,17 @@ use super::{Manager, by_path};
 use crate::bitmap::summary::{self, Counts};
 use crate::blockio::ReadAt;
 use crate::cli::request::{ManageItem, ManageOp};
+use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::devmap::DevMap;
 use crate::host::kernel_log;
 use crate::plan::manage::add::{NewMember, Running, spec};
 use crate::plan::manage::readd::{Verdict, judge, unbroken};
+use crate::plan::manage::update::{log_must_stay, update};
 use crate::plan::manage::{ArrayFacts, Member, Target, remove};
 use crate::plan::step::{Plan, Step};
+use crate::superblock::v1::bad_blocks;
 use crate::superblock::v1::{self, Role, SuperV1, devflag};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
@@ -36,12 +39,12 @@ impl Manager<'_> {
         let again = item.op == ManageOp::ReAdd;
         match (verdict, former) {
             (Verdict::Proven(slot), Some(former)) => {
-                drop(device);
-                match self.by_bitmap(item, target, &facts, &former, slot) {
+                match self.by_bitmap(item, target, &facts, &former, slot, (&running, device)) {
                     Ok(()) => {
                         self.say_missed(target, &running, &good);
                         Ok(())
                     }
+                    Err(refusal) if again && self.req.update.is_some() => Err(refusal),
                     Err(refusal) if again => Err(not_possible(target, &facts, refusal.lines)),
                     Err(_) => {
                         let device = self.open_new(Path::new(&target.shown))?;
@@ -90,8 +93,10 @@ impl Manager<'_> {
         facts: &ArrayFacts,
         former: &SuperV1,
         slot: u32,
+        (running, device): (&Running, RealDevice),
     ) -> Result<(), Refusal> {
         use crate::kernel::md::disk;
+        let mut steps = self.update(target, running, former, &device)?;
         let had = |flag: u8| former.devflags() & flag != 0;
         let back = NewMember {
             shown: target.shown.clone(),
@@ -106,8 +111,9 @@ impl Manager<'_> {
         };
         let raid_disk = i32::try_from(slot).unwrap_or(-1);
         let spec = spec(&back, former.dev_number(), raid_disk, disk::ACTIVE | disk::SYNC);
-        let device = PathBuf::from(&target.shown);
-        self.execute(&Plan { steps: vec![Step::AddDisk { devname: facts.devname.clone(), device, spec }] })?;
+        let path = PathBuf::from(&target.shown);
+        steps.push(Step::AddDisk { devname: facts.devname.clone(), device: path, spec });
+        self.execute_with(&Plan { steps }, Some(device))?;
         let mut facts = facts.clone();
         let kname = self.host.sysfs.block_name(back.dev).unwrap_or_default();
         facts.after_add(back.dev, kname, former.dev_number());
@@ -116,6 +122,34 @@ impl Manager<'_> {
             self.say(format!("re-added {}", target.shown));
         }
         Ok(())
+    }
+
+    /// `--update`: the superblock as it will be, durable before the kernel reads it.
+    fn update(
+        &self,
+        target: &Target,
+        running: &Running,
+        former: &SuperV1,
+        device: &RealDevice,
+    ) -> Result<Vec<Step>, Refusal> {
+        let Some(word) = &self.req.update else { return Ok(Vec::new()) };
+        let failed = |why: String| {
+            let why = format!("{}: --update={word}: {why}; nothing was changed", target.shown);
+            Refusal::new("failed to update superblock during re-add").hint(why)
+        };
+        let bad = bad_blocks(device, former).map_err(|e| failed(e.to_string()))?;
+        if log_must_stay(word, &bad) {
+            complain(format!("Cannot remove active bbl from {}", self.req.array.display()));
+            complain(format!("bad blocks are recorded on {}: --update=force-no-bbl forgets them", target.shown));
+            return Ok(Vec::new());
+        }
+        let Some(sb) = update(word, running, former, device.size().sectors()).map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        let path = device.path().to_owned();
+        let bytes = sb.write_bytes(device.logical_block_size()).to_vec();
+        let (offset, what) = (sb.super_offset().saturating_mul(512), format!("superblock, {word}"));
+        Ok(vec![Step::Write { device: path.clone(), offset, bytes, what }, Step::Sync { device: path }])
     }
 
     /// A member that failed and is still attached.
@@ -131,13 +165,22 @@ impl Manager<'_> {
         let path = path.ok_or_else(|| not_possible(target, facts, vec!["it has no node in /dev".into()]))?;
         let device = RealDevice::open(&path, Access::Read)
             .map_err(|e| not_possible(target, facts, vec![format!("{}: {e}", path.display())]))?;
-        let verdict = match v1::read(&device, running.minor) {
-            Ok(Some(former)) => self.verdict(facts, &running, &former, &device, target),
-            _ => Verdict::Never("it has no superblock of this array".into()),
+        let former = v1::read(&device, running.minor).ok().flatten();
+        let verdict = match &former {
+            Some(former) => self.verdict(facts, &running, former, &device, target),
+            None => Verdict::Never("it has no superblock of this array".into()),
         };
-        drop(device);
-        match verdict {
-            Verdict::Proven(_) => {
+        match (verdict, former) {
+            (Verdict::Proven(slot), Some(former)) if self.req.update.is_some() => {
+                // What cannot be changed is refused while it is still attached.
+                self.update(target, &running, &former, &device)?;
+                drop(device);
+                let (target, facts, device) = self.detach(facts, target, member, &path)?;
+                self.by_bitmap(item, &target, &facts, &former, slot, (&running, device))?;
+                self.say_missed(&target, &running, &good);
+                Ok(())
+            }
+            (Verdict::Proven(_), _) => {
                 let attr = format!("dev-{}/state", member.kname.replace('/', "!"));
                 let devname = facts.devname.clone();
                 let step = Step::Sysfs { devname, attr, value: "re-add".into(), verify: None };
@@ -146,21 +189,34 @@ impl Manager<'_> {
                 self.say_missed(target, &running, &good);
                 Ok(())
             }
-            Verdict::Unproven(slot, why) => {
-                self.execute(&remove(facts, target)?)?;
-                let mut facts = facts.clone();
-                facts.after_remove(target);
-                self.remember(facts.clone());
-                let access = if self.req.common.plan { Access::Read } else { Access::WriteExclusive };
-                let device = RealDevice::open(&path, access)
-                    .map_err(|e| not_possible(target, &facts, vec![format!("{}: {e}", path.display())]))?;
-                let target = Target { shown: path.display().to_string(), dev: member.dev, kname: None };
+            (Verdict::Unproven(slot, why), _) => {
+                drop(device);
+                let (target, facts, device) = self.detach(facts, target, member, &path)?;
                 self.add_as_new(item, &target, &facts, &running, device)?;
                 self.say_unproven(&target, slot, &why, &running);
                 Ok(())
             }
-            Verdict::Never(why) => Err(not_possible(target, facts, vec![format!("{}: {why}", target.shown)])),
+            (Verdict::Never(why), _) => Err(not_possible(target, facts, vec![format!("{}: {why}", target.shown)])),
         }
+    }
+
+    /// Takes a failed member out and opens it for itself; gives the array without it.
+    fn detach(
+        &mut self,
+        facts: &ArrayFacts,
+        target: &Target,
+        member: &Member,
+        path: &Path,
+    ) -> Result<(Target, ArrayFacts, RealDevice), Refusal> {
+        self.execute(&remove(facts, target)?)?;
+        let mut facts = facts.clone();
+        facts.after_remove(target);
+        self.remember(facts.clone());
+        let access = if self.req.common.plan { Access::Read } else { Access::WriteExclusive };
+        let device = RealDevice::open(path, access)
+            .map_err(|e| not_possible(target, &facts, vec![format!("{}: {e}", path.display())]))?;
+        let target = Target { shown: path.display().to_string(), dev: member.dev, kname: None };
+        Ok((target, facts, device))
     }
 
     /// `--re-add missing`: every device that has a place in this array by its superblock, and is no member.
@@ -203,6 +259,9 @@ impl Manager<'_> {
     }
 
     fn say_unproven(&self, target: &Target, slot: u32, why: &str, running: &Running) {
+        if let Some(word) = &self.req.update {
+            self.say(format!("{} has a new superblock: --update={word} changed nothing", target.shown));
+        }
         if self.req.common.verbose >= 0 {
             let mib = running.sb.size().div_ceil(2048);
             self.say(format!(

@@ -173,7 +173,7 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
 }
 
 /// Sectors that the bitmap may take, with the kernel's slack behind a lockless one.
-fn room(bitmap: &BitmapSuper, minor: Minor) -> i64 {
+pub(super) fn room(bitmap: &BitmapSuper, minor: Minor) -> i64 {
     let lockless = matches!(bitmap.kind(), Ok(Kind::Lockless));
     let chunks = bitmap.chunks().unwrap_or(0);
     let bytes = if lockless {

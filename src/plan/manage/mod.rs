@@ -6,6 +6,7 @@ pub mod add;
 pub mod facts;
 pub mod readd;
 pub mod replace;
+pub mod update;
 
 use crate::cli::request::ManageOp;
 use crate::error::Refusal;
@@ -36,6 +37,7 @@ pub fn members_of_word(op: ManageOp, word: &str, array: &ArrayFacts) -> Result<O
     let letter = op.letter();
     let set = word.strip_prefix("set-").filter(|s| s.len() == 1).and_then(|s| s.bytes().next());
     match word {
+        _ if op == ManageOp::ClusterConfirm => Err(not_clustered(word, array)),
         "failed" | "faulty" if matches!(op, ManageOp::Remove | ManageOp::ReAdd) => {
             Ok(Some(array.targets(|m| m.faulty && !m.gone)))
         }
@@ -67,14 +69,24 @@ pub fn members_of_word(op: ManageOp, word: &str, array: &ArrayFacts) -> Result<O
     }
 }
 
-/// raid10 with near copies: set A holds the first copy of everything, set B the second.
+/// `--cluster-confirm SLOT:DEVICE`: the answer of a node that was asked for a device.
+fn not_clustered(word: &str, array: &ArrayFacts) -> Refusal {
+    let slot = word.split_once(':').and_then(|(slot, device)| Some((slot.parse::<u32>().ok()?, device)));
+    match slot.filter(|(_, device)| !device.is_empty()) {
+        None => Refusal::new("Could not get the devname of cluster")
+            .hint(format!("{}: the answer is SLOT:DEVICE or SLOT:missing", word.escape_debug())),
+        Some(_) => Refusal::new(format!("{} is no array of a cluster: nothing waits for an answer", array.shown))
+            .hint("clustered arrays are not in this version of mdadm-rs"),
+    }
+}
+
+/// raid10 whose slots divide evenly by its copies: set A holds one copy of everything, set B another.
 fn set_members(word: &str, set: u32, array: &ArrayFacts) -> Result<Vec<Target>, Refusal> {
     if array.level != Level::Raid10 {
         return Err(Refusal::new(format!("'{word}' only meaningful with RAID10 arrays")));
     }
-    let copies = array.layout & 0xff;
-    let far = (array.layout >> 8) & 0xff;
-    if far > 1 || copies == 0 || set >= copies || !array.slots.is_multiple_of(copies) {
+    let copies = (array.layout & 0xff) * ((array.layout >> 8) & 0xff);
+    if copies == 0 || set >= copies || !array.slots.is_multiple_of(copies) {
         return Err(Refusal::new(format!("'{word}' not meaningful with this array")));
     }
     Ok(array.targets(|m| m.slot.is_some_and(|s| s % copies == set) && !m.faulty))
