@@ -19,7 +19,7 @@ complete -c mdadm -l auto -d 'obsolete; changes nothing' -r
 complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r -f -a "1.0\t''
 1.1\t''
 1.2\t''"
-complete -c mdadm -l bitmap -d 'none, internal or lockless' -r -f -a "none\t''
+complete -c mdadm -l bitmap -d 'none, internal, lockless, or /PATH: a file, which must be named at every start' -r -f -a "none\t''
 internal\t''
 lockless\t''"
 complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
@@ -45,6 +45,7 @@ complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it
 complete -c mdadm -l manage -d 'act on one array, named first'
 complete -c mdadm -l misc -d 'report on or act on each device named'
 complete -c mdadm -s A -l assemble -d 'put an array together again from its members'
+complete -c mdadm -s B -l build -d 'make an array of devices without metadata'
 complete -c mdadm -s C -l create -d 'make a new array'
 complete -c mdadm -s D -l detail -d 'show a running array'
 complete -c mdadm -s E -l examine -d 'show the md superblock of a member'

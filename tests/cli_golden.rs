@@ -94,10 +94,13 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("-A /dev/none -e gpt", NOT_RAID),
     ("-C /dev/none -e mbr", NOT_RAID),
     ("-C /dev/none -e gpt", NOT_RAID),
+    ("-C /dev/none -b /tmp/foo", FILES),
+    ("-A /dev/none -b /tmp/foo", FILES),
     ("-A /dev/none -e \"\"", "an empty word names no format"),
 ];
 const DASHES: &str = "names behind -- are devices; the reference drops them";
 const WRAPS: &str = "sizes past 2^63 sectors are refused; the reference's arithmetic wraps round";
+const FILES: &str = "bitmap files are taken; mdadm 4.4 dropped them";
 const NOT_RAID: &str = "a partition table is no RAID metadata; the reference takes the word and can do nothing with it";
 
 fn differences(records: &[Record]) -> Vec<String> {

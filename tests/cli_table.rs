@@ -41,7 +41,7 @@ fn help(words: &[&str]) -> String {
 
 #[test]
 fn the_helps_together_show_exactly_the_options_that_exist() {
-    let modes = [["--create", "-h"], ["--assemble", "-h"], ["--manage", "-h"], ["--misc", "-h"]];
+    let modes = [["--create", "-h"], ["--build", "-h"], ["--assemble", "-h"], ["--manage", "-h"], ["--misc", "-h"]];
     let all: BTreeSet<String> = modes.iter().flat_map(|m| long_options(&help(m))).collect();
     assert_eq!(all, existing());
 }

@@ -6,6 +6,7 @@
 
 pub mod bits;
 pub mod compare;
+pub mod file;
 pub mod header;
 pub mod lockless;
 pub mod ranges;

@@ -18,6 +18,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Misc, "", "report on or act on each device named"),
     (Id::Assemble, "", "put an array together again from its members"),
     (Id::Create, "", "make a new array"),
+    (Id::Build, "", "make an array of devices without metadata"),
     (Id::Detail, "", "show a running array"),
     (Id::Examine, "", "show the md superblock of a member"),
     (Id::ZeroSuperblock, "", "wipe the md superblock of a device"),
@@ -40,7 +41,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::AssumeClean, "", "take the members as in sync; no resync"),
     (Id::WriteZeroes, "", "zero the members' data first; then they are in sync"),
     (Id::Metadata, "FORMAT", "1.2 (default), 1.1, 1.0 or 0.90"),
-    (Id::Bitmap, "KIND", "none, internal or lockless"),
+    (Id::Bitmap, "KIND", "none, internal, lockless, or /PATH: a file, which must be named at every start"),
     (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this"),
     (Id::WriteBehind, "N", "writes that write-mostly members may be behind (default 256); takes a bitmap"),
     (Id::WriteMostly, "", "members that follow are read only when no other can be"),
@@ -95,6 +96,12 @@ const TEXTS: &[(Id, &str, &str)] = &[
 /// Lines that differ in one mode.
 #[rustfmt::skip]
 const IN_MODE: &[(Mode, Id, &str, &str)] = &[
+    (Mode::Build, Id::Chunk, "SIZE", "array chunk in KiB, or with K, M, G (default 64)"),
+    (Mode::Build, Id::Level, "LEVEL", "linear, 0, 1, 10"),
+    (Mode::Build, Id::Layout, "LAYOUT", "raid10: nN, fN, oN; raid0 of different sizes: original, alternate"),
+    (Mode::Build, Id::Bitmap, "FILE", "/PATH of the array's bitmap file, made where there is none; or none"),
+    (Mode::Build, Id::Force, "", "take a single member; make the bitmap file anew"),
+    (Mode::Build, Id::Run, "", "accepted; an array without metadata is started at once"),
     (Mode::Create, Id::Run, "", "do not ask, start the array"),
     (Mode::Create, Id::Force, "", "take the geometry as given: one member, no spare made of a raid5's last"),
     (Mode::Create, Id::Readonly, "", "start the array read-only"),
@@ -104,7 +111,7 @@ const IN_MODE: &[(Mode, Id, &str, &str)] = &[
     (Mode::Assemble, Id::Readonly, "", "start the array read-only"),
     (Mode::Assemble, Id::Uuid, "UUID", "only members of the array with this uuid"),
     (Mode::Assemble, Id::Name, "NAME", "only members of the array with this name"),
-    (Mode::Assemble, Id::Bitmap, "KIND", "lockless: only if the array's bitmap is lockless"),
+    (Mode::Assemble, Id::Bitmap, "FILE", "/PATH of the array's bitmap file; or lockless: only if its bitmap is"),
     (Mode::Assemble, Id::Metadata, "FORMAT", "only members with this metadata"),
     (Mode::Manage, Id::Readwrite, "", "make an array writable again; members that follow are added without --write-mostly"),
     (Mode::Manage, Id::Force, "", "fail a member even if it has the last good copy of data"),

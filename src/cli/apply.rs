@@ -178,7 +178,7 @@ impl Line {
             Id::AllowSectorSizeChange => self.any_sector_size = true,
             Id::Failfast => self.failfast = Some(true),
             Id::NoFailfast => self.failfast = Some(false),
-            Id::Bitmap => self.bitmap(&word)?,
+            Id::Bitmap => self.bitmap(value)?,
             Id::BitmapChunk => {
                 self.bitmap_chunk = Some(valid(words::bitmap_chunk(&word), "bitmap chunksize", &word)?);
             }
@@ -211,19 +211,22 @@ impl Line {
         Ok(true)
     }
 
-    fn bitmap(&mut self, word: &str) -> Done {
+    fn bitmap(&mut self, value: &OsStr) -> Done {
+        let word = text(value);
         if self.bitmap.is_some() {
             return Err(CliError::new(format!("--bitmap cannot be set twice. Second value: \"{word}\".")));
         }
-        self.bitmap = Some(match word {
+        self.bitmap = Some(match word.as_str() {
             "lockless" => BitmapChoice::Lockless,
+            // Grow takes bitmap files on and off running arrays: not there, as in the reference.
+            _ if word.contains('/') && self.mode != Some(Mode::Grow) => BitmapChoice::File(PathBuf::from(value)),
             _ if self.mode == Some(Mode::Assemble) => {
                 return Err(CliError::new(format!("bitmap file is not supported {word}")));
             }
             "none" => BitmapChoice::None,
             "internal" => BitmapChoice::Internal,
             "clustered" => BitmapChoice::Clustered,
-            _ if word.starts_with('/') => {
+            _ if word.contains('/') => {
                 return Err(CliError::new("Custom write-intent bitmap file option is not supported."));
             }
             _ => {

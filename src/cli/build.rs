@@ -8,8 +8,8 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AssembleRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction,
-    MiscRequest, NotYet, Request, RestoreRequest,
+    AssembleRequest, BuildRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest, MemberArg,
+    MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -36,10 +36,11 @@ pub fn request(line: Line) -> Result<Request, CliError> {
     }
     match mode {
         Mode::Create => Ok(Request::Create(Box::new(create(line)))),
+        Mode::Build => Ok(Request::Build(Box::new(build(line)))),
         Mode::Assemble => Ok(Request::Assemble(Box::new(assemble(line)))),
         Mode::Misc => misc(line),
         Mode::Manage => Ok(manage(line)),
-        Mode::Build | Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
+        Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
             Ok(not_yet(line, mode, format!("--{mode}")))
         }
     }
@@ -69,20 +70,22 @@ fn path(device: &Device) -> PathBuf {
     PathBuf::from(&device.word)
 }
 
+/// A device of create or build; `variable` is `--data-offset=variable`, where each may bring its own.
+fn new_member(d: &Device, variable: bool) -> MemberArg {
+    let (word, data_offset) = if variable { words::device_and_offset(&d.word) } else { (d.word.clone(), None) };
+    MemberArg {
+        path: (d.word != "missing").then(|| PathBuf::from(word)),
+        write_mostly: d.write_mostly == Some(true),
+        failfast: d.failfast == Some(true),
+        data_offset,
+    }
+}
+
 fn create(line: Line) -> CreateRequest {
     let mut devices = line.devices.iter();
     let array = devices.next().map(path).unwrap_or_default();
     let variable = line.data_offset == Some(DataOffset::Variable);
-    let member = |d: &Device| {
-        let (word, data_offset) = if variable { words::device_and_offset(&d.word) } else { (d.word.clone(), None) };
-        MemberArg {
-            path: (d.word != "missing").then(|| PathBuf::from(word)),
-            write_mostly: d.write_mostly == Some(true),
-            failfast: d.failfast == Some(true),
-            data_offset,
-        }
-    };
-    let members = devices.map(member).collect();
+    let members = devices.map(|d| new_member(d, variable)).collect();
     CreateRequest {
         array,
         members,
@@ -107,6 +110,27 @@ fn create(line: Line) -> CreateRequest {
         logical_block_size: line.logical_block_size,
         nodes: line.nodes,
         home_cluster: line.home_cluster,
+    }
+}
+
+fn build(line: Line) -> BuildRequest {
+    let mut devices = line.devices.iter();
+    let array = devices.next().map(path).unwrap_or_default();
+    let members = devices.map(|d| new_member(d, false)).collect();
+    BuildRequest {
+        array,
+        members,
+        common: line.common,
+        level: line.level,
+        layout: line.layout,
+        chunk: line.chunk,
+        raid_devices: line.raid_devices,
+        size: line.size,
+        assume_clean: line.assume_clean,
+        bitmap: line.bitmap,
+        bitmap_chunk: line.bitmap_chunk,
+        delay: line.delay,
+        write_behind: line.write_behind,
     }
 }
 

@@ -29,14 +29,19 @@ pub(super) fn usage(mode: Mode) -> (&'static str, &'static str) {
             "mdadm --manage ARRAY OPERATION...",
             "Acts on one array. A device name in front of all options means this mode too.",
         ),
-        Mode::Build | Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
+        Mode::Build => (
+            "mdadm --build ARRAY --level=LEVEL --raid-devices=N [OPTION]... MEMBER...",
+            "Makes an array of devices that hold nothing but data: no metadata is written to them or read from them, so the\n\
+             same has to be said at every start. The word missing stands for a member that is not there.",
+        ),
+        Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
             ("mdadm --help", "This mode is not in this version of mdadm-rs yet.")
         }
     }
 }
 
 /// The modes that exist in this version.
-pub const BUILT: [Mode; 4] = [Mode::Create, Mode::Assemble, Mode::Manage, Mode::Misc];
+pub const BUILT: [Mode; 5] = [Mode::Create, Mode::Build, Mode::Assemble, Mode::Manage, Mode::Misc];
 
 /// The command of one mode.
 #[must_use]

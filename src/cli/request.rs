@@ -3,6 +3,8 @@
 //! A request holds what was typed, checked for form only (numbers are numbers, words are words of their list).
 //! Whether it makes sense for these devices is decided in `plan`.
 
+mod build;
+
 use std::path::PathBuf;
 
 use crate::level::Level;
@@ -11,6 +13,7 @@ use crate::units::Sectors;
 use crate::uuid::Uuid;
 
 use super::mode::Mode;
+pub use build::BuildRequest;
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -408,6 +411,8 @@ pub enum Request {
     Show(String),
     /// `--create`
     Create(Box<CreateRequest>),
+    /// `--build`
+    Build(Box<BuildRequest>),
     /// `--assemble`
     Assemble(Box<AssembleRequest>),
     /// Misc mode

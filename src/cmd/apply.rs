@@ -2,6 +2,8 @@
 //!
 //! This is the only place that writes to members and drives the md ioctls of create, assemble, stop and zero-superblock.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -23,6 +25,7 @@ use crate::host::names::{self, TypedName};
 use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
+use crate::plan::file_step::FileStep;
 use crate::plan::step::{DiskSpec, MemberBy, Plan, Step, ZeroArea};
 use crate::sysfs::{SysfsError, attr};
 
@@ -50,6 +53,7 @@ enum Undo {
     Restore { device: PathBuf, offset: u64, bytes: Vec<u8> },
     Forget { devname: String },
     Remove { file: PathBuf },
+    File { path: PathBuf, before: Option<Vec<u8>> },
 }
 
 /// The machine while a plan is executed.
@@ -171,6 +175,7 @@ impl<'a> Session<'a> {
     fn step(&mut self, step: &Step) -> Result<(), ApplyError> {
         match step {
             Step::Write { device, offset, bytes, what } => self.write(device, *offset, bytes, what),
+            Step::File(FileStep::Bitmap { path, bytes, replace, .. }) => self.new_bitmap_file(path, bytes, *replace),
             Step::File(file) => {
                 let made = super::apply_file::step(file).map_err(|(what, e)| failed(what, &e))?;
                 self.undo.extend(made.map(|file| Undo::Remove { file }));
@@ -196,6 +201,22 @@ impl<'a> Session<'a> {
                 md::set_array_info(&self.array(devname)?.file, &info)
                     .map_err(|e| failed(format_args!("{devname}: SET_ARRAY_INFO failed"), &e))
             }
+            Step::SetGeometry { devname, geometry: g } => {
+                let info = md::ArrayInfo {
+                    level: g.level,
+                    layout: g.layout,
+                    raid_disks: g.raid_disks,
+                    chunk_size: g.chunk_bytes,
+                    size: g.size_kib,
+                    state: if g.clean { md::sb::CLEAN } else { 0 },
+                    minor_version: 90,
+                    not_persistent: 1,
+                    ..Default::default()
+                };
+                md::set_array_info(&self.array(devname)?.file, &info)
+                    .map_err(|e| failed(format_args!("{devname}: SET_ARRAY_INFO failed"), &e))
+            }
+            Step::SetBitmapFile { devname, path } => self.set_bitmap_file(devname, path),
             Step::AddDisk { devname, device, spec } => self.add_disk(devname, device, spec),
             Step::RunArray { devname } => {
                 // The array is in the map file now: others may take the lock.
@@ -396,6 +417,14 @@ impl<'a> Session<'a> {
                     let list = if put.is_ok() { &mut restored } else { &mut left };
                     if !list.contains(&name) {
                         list.push(name);
+                    }
+                }
+                Undo::File { path, before } => {
+                    let name = path.display().to_string();
+                    match files::restore(&path, before.as_deref()) {
+                        Ok(()) if before.is_some() => restored.push(name),
+                        Ok(()) => {}
+                        Err(_) => left.push(name),
                     }
                 }
                 Undo::Forget { devname } => self.forget(&devname),

@@ -29,6 +29,10 @@ pub fn step(step: &FileStep) -> Result<Option<PathBuf>, (String, io::Error)> {
             put(path, bytes).map_err(|e| (format!("cannot write {}", path.display()), e))?;
             Ok(None)
         }
+        // Done and undone by the session: `apply/files.rs`.
+        FileStep::Bitmap { path, .. } => {
+            Err((format!("cannot make {}", path.display()), io::ErrorKind::Unsupported.into()))
+        }
         FileStep::Link { file, name } => {
             fs::hard_link(file, name)
                 .map_err(|e| (format!("cannot link {} as {}", file.display(), name.display()), e))?;

@@ -157,6 +157,10 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         run: req.common.run,
         readonly: req.common.readonly,
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
+        bitmap_file: match &req.bitmap {
+            Some(BitmapChoice::File(path)) => Some(super::bitmap_file::facts(host, path)),
+            _ => None,
+        },
     })
 }
 
@@ -363,6 +367,10 @@ fn after_start(host: &Host, session: &Session<'_>, decision: &Decision, wishes: 
             complain(format!("{}: the lockless bitmap is not active: md/bitmap_type shows '{shows}'", wishes.shown));
             exit = Exit::FAIL;
         }
+    }
+    if wishes.bitmap_file.is_some() && !super::bitmap_file::active(array) {
+        complain(format!("{}: the bitmap file is not in use", wishes.shown));
+        exit = Exit::FAIL;
     }
     if host.udev_runs() && !host.wait_for_path(&array.name) {
         complain(format!("timeout waiting for {}", array.name.path.display()));

@@ -16,6 +16,7 @@ pub fn configure(request: &mut Request) -> Conf {
     let common = match request {
         Request::Show(_) => return Conf::default(),
         Request::Create(r) => &mut r.common,
+        Request::Build(r) => &mut r.common,
         Request::Assemble(r) => &mut r.common,
         Request::Misc(r) => &mut r.common,
         Request::Manage(r) => &mut r.common,

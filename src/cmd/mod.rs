@@ -4,6 +4,8 @@ pub mod apply;
 mod apply_file;
 pub mod array_state;
 pub mod assemble;
+pub mod bitmap_file;
+pub mod build;
 pub mod configured;
 pub mod create;
 pub mod detail;
@@ -40,6 +42,7 @@ pub fn run(mut request: Request) -> Exit {
     match request {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
+        Request::Build(r) => noted(&r.common, || build::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 
 use super::{ReadAt, WriteAt};
 use crate::kernel::blk;
@@ -80,7 +80,12 @@ impl RealDevice {
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => (open(0)?, false),
                 other => (other?, true),
             },
-            NodeKind::File => (open(0)?, false),
+            NodeKind::File => {
+                let file = open(0)?;
+                // md writes its bitmap files past the page cache too.
+                let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+                (file, false)
+            }
         };
         let (size, block) = match kind {
             NodeKind::Block => (blk::size_bytes(file.as_fd())?, blk::logical_block_size(file.as_fd())?),

@@ -140,6 +140,17 @@ pub fn get_bitmap_file(fd: impl AsFd) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&path).into_owned()).filter(|p| !p.is_empty()))
 }
 
+/// SET_BITMAP_FILE: the bitmap of an array that does not run yet is in this file. The kernel keeps it open.
+///
+/// # Errors
+/// EINVAL where the kernel has no bitmap files (CONFIG_MD_BITMAP_FILE), EBADF for what is no regular file open for writing,
+/// EBUSY where another has it open for writing, EEXIST where the array has a bitmap.
+pub fn set_bitmap_file(fd: impl AsFd, file: impl AsFd) -> io::Result<()> {
+    // SAFETY: the ioctl takes a file descriptor by value; the kernel takes a reference of its own.
+    unsafe { ioc_set_bitmap_file(fd.as_fd().as_raw_fd(), file.as_fd().as_raw_fd()) }?;
+    Ok(())
+}
+
 /// RAID_VERSION: tells an md device from any other.
 ///
 /// # Errors

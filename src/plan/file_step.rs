@@ -23,6 +23,17 @@ pub enum FileStep {
         /// What it is.
         what: String,
     },
+    /// A bitmap file, for root only, on the disk when the step is done; undone where a later step fails.
+    Bitmap {
+        /// Where.
+        path: PathBuf,
+        /// What it holds.
+        bytes: Vec<u8>,
+        /// There is one, which goes; else it is refused where there is one of that name.
+        replace: bool,
+        /// What it is.
+        what: String,
+    },
     /// Another name of a file: refused where there is one of that name.
     Link {
         /// The file.
@@ -38,7 +49,9 @@ impl FileStep {
     pub fn line(&self) -> String {
         match self {
             FileStep::New { path, size } => format!("file   {} of {size} bytes, sparse", path.display()),
-            FileStep::Put { path, bytes, what } => format!("file   {}: {what}, {} bytes", path.display(), bytes.len()),
+            FileStep::Put { path, bytes, what } | FileStep::Bitmap { path, bytes, what, .. } => {
+                format!("file   {}: {what}, {} bytes", path.display(), bytes.len())
+            }
             FileStep::Link { file, name } => format!("link   {} to {}", name.display(), file.display()),
         }
     }
@@ -51,6 +64,9 @@ impl FileStep {
             FileStep::Put { path, bytes, what } => {
                 json!({"step": "file", "path": path.to_string_lossy(), "size_bytes": bytes.len(), "what": what})
             }
+            FileStep::Bitmap { path, bytes, what, replace } => json!({
+                "step": "file", "path": path.to_string_lossy(), "size_bytes": bytes.len(), "what": what, "replaces": replace,
+            }),
             FileStep::Link { file, name } => {
                 json!({"step": "link", "path": name.to_string_lossy(), "to": file.to_string_lossy()})
             }

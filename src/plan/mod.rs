@@ -3,7 +3,9 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod assemble;
+pub mod bitmap_file;
 pub mod bitmap_place;
+pub mod build;
 pub mod create;
 pub mod dump;
 pub mod file_step;

@@ -24,6 +24,23 @@ pub struct DiskSpec {
     pub state: i32,
 }
 
+/// What the kernel is told of an array without metadata (`mdu_array_info_t` of SET_ARRAY_INFO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// The level's number.
+    pub level: i32,
+    /// Layout number.
+    pub layout: i32,
+    /// Slots.
+    pub raid_disks: i32,
+    /// Array chunk in bytes.
+    pub chunk_bytes: i32,
+    /// Used KiB of each member; 0: what the least has.
+    pub size_kib: i32,
+    /// Nothing needs a resync.
+    pub clean: bool,
+}
+
 /// How the kernel is told of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberBy {
@@ -119,6 +136,20 @@ pub enum Step {
         devname: String,
         /// Major and minor metadata version.
         version: (i32, i32),
+    },
+    /// SET_ARRAY_INFO of an array without metadata.
+    SetGeometry {
+        /// Kernel name of the array.
+        devname: String,
+        /// What the members do not tell.
+        geometry: Geometry,
+    },
+    /// SET_BITMAP_FILE: the array's bitmap is in this file.
+    SetBitmapFile {
+        /// Kernel name of the array.
+        devname: String,
+        /// The file.
+        path: PathBuf,
     },
     /// ADD_NEW_DISK.
     AddDisk {
@@ -229,6 +260,16 @@ impl Step {
             Step::SetArrayInfo { devname, version } => {
                 format!("ioctl  {devname} SET_ARRAY_INFO metadata {}.{}", version.0, version.1)
             }
+            Step::SetGeometry { devname, geometry: g } => format!(
+                "ioctl  {devname} SET_ARRAY_INFO no metadata, level {} layout {:#x} raid-disks {} chunk {} size {}K{}",
+                g.level,
+                g.layout,
+                g.raid_disks,
+                g.chunk_bytes,
+                g.size_kib,
+                if g.clean { " clean" } else { "" }
+            ),
+            Step::SetBitmapFile { devname, path } => format!("ioctl  {devname} SET_BITMAP_FILE {}", path.display()),
             Step::AddDisk { devname, device, spec } => format!(
                 "ioctl  {devname} ADD_NEW_DISK {} ({}:{}) number {} slot {} state {:#x}",
                 device.display(),
@@ -277,6 +318,14 @@ impl Step {
             Step::SetArrayInfo { devname, version } => json!({
                 "step": "ioctl", "ioctl": "SET_ARRAY_INFO", "array": devname,
                 "metadata": format!("{}.{}", version.0, version.1),
+            }),
+            Step::SetGeometry { devname, geometry: g } => json!({
+                "step": "ioctl", "ioctl": "SET_ARRAY_INFO", "array": devname, "metadata": null, "level": g.level,
+                "layout": g.layout, "raid_disks": g.raid_disks, "chunk_bytes": g.chunk_bytes, "size_kib": g.size_kib,
+                "clean": g.clean,
+            }),
+            Step::SetBitmapFile { devname, path } => json!({
+                "step": "ioctl", "ioctl": "SET_BITMAP_FILE", "array": devname, "path": path.to_string_lossy(),
             }),
             Step::AddDisk { devname, device, spec } => json!({
                 "step": "ioctl", "ioctl": "ADD_NEW_DISK", "array": devname, "device": device.to_string_lossy(),

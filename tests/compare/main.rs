@@ -28,6 +28,7 @@ battery! {
     create_of_every_level_is_the_references: "create-levels.cases",
     create_options_are_the_references: "create-options.cases",
     create_questions_and_refusals_are_the_references: "create-refusals.cases",
+    build_is_the_references: "build.cases",
     reading_commands_print_what_the_reference_prints: "read.cases",
     changing_commands_do_what_the_reference_does: "change.cases",
     misc_commands_do_what_the_reference_does: "misc.cases",

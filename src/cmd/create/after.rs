@@ -31,6 +31,10 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
             exit = Exit::FAIL;
         }
     }
+    if matches!(design.bitmap, NewBitmapKind::File(_)) && !crate::cmd::bitmap_file::active(array) {
+        complain(format!("{}: the bitmap file is not in use", array.name.path.display()));
+        exit = Exit::FAIL;
+    }
     if !req.common.is_quiet()
         && let Some(kib) = lockless_chunk_kib(array)
     {

@@ -12,19 +12,24 @@ const MOST_COMMON: u32 = 512;
 
 /// Refuses what this kernel would refuse at the start, when the members have been written.
 pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) -> Result<(), Refusal> {
-    if req.common.offline || host.has_level(design.level, req.common.plan) {
+    if req.common.offline { Ok(()) } else { level(design.level, req.common.plan, host) }
+}
+
+/// Refuses a level that this kernel does not have; with `ask_only` no module is loaded to find out.
+pub(in crate::cmd) fn level(level: Level, ask_only: bool, host: &Host) -> Result<(), Refusal> {
+    if host.has_level(level, ask_only) {
         return Ok(());
     }
-    let name = design.level.name();
+    let name = level.name();
     let refusal =
         Refusal::new(format!("this kernel ({}) has no raid level {name}: nothing was written.", host.release()));
-    Err(match design.level {
+    Err(match level {
         Level::Multipath => refusal.hint("Linux 6.8 removed it; dm-multipath (multipath-tools) does its work."),
         Level::Faulty => refusal.hint("Linux 6.8 removed it; dm-flakey and dm-dust inject faults."),
         Level::Linear => {
             refusal.hint("Linux 6.8 removed it and 6.14 brought it back; a linear volume of LVM joins disks too.")
         }
-        _ => refusal.hint(format!("It lacks the module md-level-{}; is it installed?", design.level.raw())),
+        _ => refusal.hint(format!("It lacks the module md-level-{}; is it installed?", level.raw())),
     })
 }
 

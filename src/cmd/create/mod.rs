@@ -3,15 +3,14 @@
 mod after;
 mod gather;
 mod identity;
-mod kernel;
+pub(in crate::cmd) mod kernel;
 
 use std::io::IsTerminal;
 
 use super::apply::Session;
-use super::node;
 use super::print::{complain, err, out};
-use super::save;
-use crate::cli::request::{CreateRequest, DataOffset, SizeChoice};
+use super::{bitmap_file, node, save};
+use crate::cli::request::{BitmapChoice, CreateRequest, DataOffset, SizeChoice};
 use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
@@ -82,6 +81,10 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     remarks(req, &design, &gathered.members);
     let (lock, typed, node) = if req.common.offline { (None, None, None) } else { choose_node(req, &host)? };
     let identity = identity(req, &host, design.version, typed.as_ref(), node.as_ref())?;
+    let bitmap_file = match &req.bitmap {
+        Some(BitmapChoice::File(path)) => Some(bitmap_file::facts(&host, path)),
+        _ => None,
+    };
     let parts = steps::Parts {
         design: &design,
         sizing: &sizing,
@@ -92,6 +95,8 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
         node: node.as_ref(),
         delay: req.delay,
         logical_block_size: req.logical_block_size,
+        bitmap_file: bitmap_file.as_ref(),
+        force: req.common.force > 0,
     };
     let plan = steps::plan(&parts)?;
     if req.common.plan {
@@ -181,6 +186,9 @@ fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     }
     if let Some(why) = design::idle_write_behind(req, design) {
         complain(format!("note: --write-behind has no effect: {why}"));
+    }
+    if matches!(design.bitmap, NewBitmapKind::File(_)) {
+        complain(crate::plan::bitmap_file::DEPRECATED);
     }
     if steps::kernel_zeroes(design, members) {
         complain(

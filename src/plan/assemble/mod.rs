@@ -4,6 +4,7 @@
 //! `--force` and `--update`, [`steps`] the plan. The rules are those of the reference (mdadm 4.6, observed) and of the kernel
 //! (`super_1_validate` in md.c), which looks at the members again when they are added.
 
+pub mod bitmap_file;
 pub mod edits;
 pub mod heal;
 pub mod identify;
@@ -14,6 +15,7 @@ pub mod steps;
 use std::path::PathBuf;
 
 use crate::bitmap::summary::BitmapSummary;
+use crate::plan::bitmap_file::FileFacts;
 use crate::superblock::Version;
 use crate::superblock::v0::SuperV0;
 use crate::superblock::v1::SuperV1;
@@ -70,6 +72,8 @@ pub struct Wishes {
     pub update: Option<Update>,
     /// `--bitmap=lockless`
     pub lockless: bool,
+    /// What is at the path of `--bitmap=FILE`.
+    pub bitmap_file: Option<FileFacts>,
 }
 
 /// What is on a device.

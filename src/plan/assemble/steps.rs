@@ -1,5 +1,6 @@
 //! The whole decision: members judged, edits made, the plan of an array that is started.
 
+use super::bitmap_file::file_plan;
 use super::edits::{Edited, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
@@ -75,8 +76,11 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
-    let plan = if start.go { plan(wishes, &members, &ranking, &edits, node, lockless) } else { Plan::default() };
     let (version, uuid) = (best.member.version, best.member.sb.set_uuid());
+    let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
+    lines.extend(file.lines);
+    let plan =
+        if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };
     Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
 }
 
@@ -155,6 +159,7 @@ fn plan(
     edits: &Edits,
     node: &Node,
     lockless: bool,
+    bitmap_file: Vec<Step>,
 ) -> Plan {
     let mut steps = Vec::new();
     let devname = || node.devname.clone();
@@ -174,6 +179,7 @@ fn plan(
             verify: Some("llbitmap".into()),
         });
     }
+    steps.extend(bitmap_file);
     for (m, e) in members.iter().zip(&edits.members) {
         write(m, e, &mut steps);
     }

@@ -245,9 +245,7 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         (Some(BitmapChoice::Clustered), _) => {
             return refuse("--bitmap=clustered is not in this version of mdadm-rs yet.");
         }
-        (Some(BitmapChoice::File(_)), _) => {
-            return Err(Refusal::new("Custom write-intent bitmap file option is not supported.").with_exit(Exit::USAGE));
-        }
+        (Some(BitmapChoice::File(_)), _) => NewBitmapKind::File(bytes),
         (None, Some(ConsistencyPolicy::Bitmap)) => NewBitmapKind::Internal(bytes),
         (None, _) if wants_bitmap => NewBitmapKind::Internal(bytes),
         (None, _) => NewBitmapKind::None,
@@ -256,7 +254,10 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         return refuse("write-behind mode requires a bitmap.");
     }
     if kind != NewBitmapKind::None && !level.is_redundant() {
-        return refuse(format!("bitmaps not meaningful with level {}", level.name()));
+        let refusal = Refusal::new(format!("bitmaps not meaningful with level {}", level.name()));
+        // The status that mdadm 4.6 has for every path.
+        let file = matches!(kind, NewBitmapKind::File(_));
+        return Err(if file { refusal.with_exit(Exit::USAGE) } else { refusal });
     }
     if let NewBitmapKind::Lockless(coarsest) = kind {
         lockless(req, coarsest)?;

@@ -23,8 +23,18 @@ pub enum NewBitmapKind {
     None,
     /// One bit per chunk; the chunk in bytes, where it was given.
     Internal(Option<u64>),
+    /// One bit per chunk, in a file; the chunk in bytes, where it was given.
+    File(Option<u64>),
     /// Lockless; the coarsest chunk wanted in sectors, where it was given.
     Lockless(Option<u64>),
+}
+
+impl NewBitmapKind {
+    /// Whether each member has a copy of it.
+    #[must_use]
+    pub fn is_on_members(self) -> bool {
+        !matches!(self, NewBitmapKind::None | NewBitmapKind::File(_))
+    }
 }
 
 /// A device that was listed, with what is known of it.

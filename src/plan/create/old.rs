@@ -1,6 +1,5 @@
 //! What is different about a new array with 0.90 metadata: its limits, and its superblock.
 
-use super::NewBitmapKind;
 use super::design::Design;
 use super::slots::{Assigned, Slots};
 use super::steps::Parts;
@@ -85,7 +84,7 @@ pub fn superblock(parts: &Parts<'_>) -> SuperV0 {
     sb.set_raid_disks(design.raid_disks);
     sb.set_md_minor(id.number);
     let clean = if slots.clean { state::CLEAN } else { 0 };
-    let bitmap = if design.bitmap == NewBitmapKind::None { 0 } else { state::BITMAP_PRESENT };
+    let bitmap = if design.bitmap.is_on_members() { state::BITMAP_PRESENT } else { 0 };
     sb.set_state(clean | bitmap);
     sb.set_events(1);
     sb.set_layout(design.layout);

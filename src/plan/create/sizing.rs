@@ -2,7 +2,7 @@
 
 use super::design::Design;
 use super::{MemberFacts, NewBitmapKind, old};
-use crate::bitmap::lockless;
+use crate::bitmap::{file, lockless};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::bitmap_place;
@@ -40,7 +40,7 @@ fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>)
         level: design.level,
         chunk: if design.level.is_striped() || design.level == Level::Linear { design.chunk } else { Sectors(0) },
         bitmap: match design.bitmap {
-            NewBitmapKind::None => BitmapArea::None,
+            NewBitmapKind::None | NewBitmapKind::File(_) => BitmapArea::None,
             NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
             NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
         },
@@ -110,6 +110,9 @@ pub fn sizing(
     let mut sync = sync_range(design, size);
     let chunk_bytes = match design.bitmap {
         NewBitmapKind::None => 0,
+        NewBitmapKind::File(asked) => {
+            file::chunk_bytes(sync, asked).ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?
+        }
         NewBitmapKind::Internal(chunk) => {
             let room = match design.version {
                 Version::V090 => v0::BITMAP_SECTORS,
@@ -160,14 +163,20 @@ pub fn sizing(
 /// What a bitmap covers: a member's sectors, or the array's on raid10 (kernel `resync_max_sectors`).
 #[must_use]
 pub fn sync_range(design: &Design, size: Sectors) -> Sectors {
-    if design.level != Level::Raid10 {
+    sync_sectors(design.level, design.layout, design.chunk, design.raid_disks, size)
+}
+
+/// [`sync_range`] of an array of this geometry on members of `size` used sectors.
+#[must_use]
+pub fn sync_sectors(level: Level, layout: u32, chunk: Sectors, raid_disks: u32, size: Sectors) -> Sectors {
+    if level != Level::Raid10 {
         return size;
     }
-    let near = u64::from(design.layout & 0xff).max(1);
-    let far = u64::from((design.layout >> 8) & 0xff).max(1);
-    let chunk = design.chunk.0.max(1);
+    let near = u64::from(layout & 0xff).max(1);
+    let far = u64::from((layout >> 8) & 0xff).max(1);
+    let chunk = chunk.0.max(1);
     // raid10.c, raid10_size: whole chunks, shared among the far copies, times the members, over the near copies.
-    Sectors((size.0 / chunk / far).saturating_mul(u64::from(design.raid_disks)) / near * chunk)
+    Sectors((size.0 / chunk / far).saturating_mul(u64::from(raid_disks)) / near * chunk)
 }
 
 fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {

@@ -7,6 +7,7 @@ use super::{Identity, MemberFacts, NewBitmapKind, Node, old};
 use crate::bitmap::bits;
 use crate::bitmap::header::{BitmapSuper, NewBitmap};
 use crate::error::Refusal;
+use crate::plan::bitmap_file::{self, FileFacts};
 use crate::plan::place::Placement;
 use crate::plan::step::{DiskSpec, Plan, Step, ZeroArea};
 use crate::superblock::Version;
@@ -42,6 +43,10 @@ pub struct Parts<'a> {
     pub delay: Option<u32>,
     /// `--logical-block-size`, bytes
     pub logical_block_size: Option<u32>,
+    /// What is at the path of the bitmap file.
+    pub bitmap_file: Option<&'a FileFacts>,
+    /// `--force`
+    pub force: bool,
 }
 
 impl Parts<'_> {
@@ -88,7 +93,7 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
         sb.set_logical_block_size(parts.logical_block_size.unwrap_or(0));
     }
     let mut features = 0;
-    if design.bitmap != NewBitmapKind::None {
+    if design.bitmap.is_on_members() {
         features |= feature::BITMAP_OFFSET;
     }
     if design.level == crate::level::Level::Raid0 {
@@ -114,24 +119,29 @@ fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> Su
     sb
 }
 
-/// The bitmap's bytes, from its superblock on. The bits are all set, as the reference writes them: nothing is known to
-/// be in sync. What follows a lockless superblock does not matter: the kernel writes the states at the first start.
-fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>, Refusal> {
-    let (uuid, whole) = match parts.design.version {
-        // The reference fills the room.
-        Version::V090 => (old::superblock(parts).bitmap_uuid(), Some(v0::BITMAP_SECTORS * SECTOR_BYTES)),
-        Version::V1(_) => (parts.identity.uuid, None),
+fn new_bitmap(parts: &Parts<'_>, sectors_reserved: u32) -> NewBitmap {
+    let uuid = match parts.design.version {
+        Version::V090 => old::superblock(parts).bitmap_uuid(),
+        Version::V1(_) => parts.identity.uuid,
     };
-    let new = NewBitmap {
+    NewBitmap {
         uuid,
         sync_sectors: parts.sizing.sync.0,
         chunk_bytes: parts.sizing.bitmap_chunk_bytes,
         daemon_sleep: parts.delay.unwrap_or(DEFAULT_DELAY),
         write_behind: parts.design.write_behind,
-        sectors_reserved: place.bitmap_reserved,
-    };
+        sectors_reserved,
+    }
+}
+
+/// The bitmap's bytes, from its superblock on. The bits are all set, as the reference writes them: nothing is known to
+/// be in sync. What follows a lockless superblock does not matter: the kernel writes the states at the first start.
+fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>, Refusal> {
+    let new = new_bitmap(parts, place.bitmap_reserved);
+    // 0.90: the reference fills the room.
+    let whole = (parts.design.version == Version::V090).then_some(v0::BITMAP_SECTORS * SECTOR_BYTES);
     let (sb, len) = match parts.design.bitmap {
-        NewBitmapKind::None => return Ok(None),
+        NewBitmapKind::None | NewBitmapKind::File(_) => return Ok(None),
         NewBitmapKind::Internal(_) => {
             let chunks = (new.sync_sectors.saturating_mul(SECTOR_BYTES)).div_ceil(new.chunk_bytes.max(1));
             let len = bits::bits_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
@@ -262,6 +272,11 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
             let (attr, value) = ("logical_block_size".to_owned(), bytes.to_string());
             steps.push(Step::Sysfs { devname, attr, verify: Some(value.clone()), value });
         }
+    }
+    if let Some(facts) = parts.bitmap_file {
+        steps.push(facts.make(parts.force, &new_bitmap(parts, 0))?);
+        // Before the members are written: a kernel without bitmap files says so here.
+        steps.extend(parts.node.map(|node| bitmap_file::set(&node.devname, &facts.path)));
     }
     if parts.design.write_zeroes {
         write_zeroes(parts, &mut steps);

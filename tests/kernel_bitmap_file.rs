@@ -1,0 +1,279 @@
+//! Bitmap files, in the guest: where the kernel takes them (6.12) all of their course, where it takes none (7.2, whatever its
+//! options; docs/bitmap-files.md) that nothing is left of the try.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::fs;
+use std::time::Duration;
+use vm::{MIB, Output, attr, mdadm, sh, verify_pattern, write_pattern};
+
+/// A file system of its own for bitmap files, mounted on the directory that is returned.
+fn mounted(kind: &str) -> String {
+    let disk = vm::disk(if kind == "xfs" { 320 } else { 32 } * MIB);
+    let dir = format!("/mnt/{kind}");
+    sh(&format!("mkfs.{kind} -q {disk}; mkdir {dir}; mount -t {kind} {disk} {dir}"));
+    dir
+}
+
+/// Linux 6.12 does, Linux 7.2 does not.
+fn kernel_takes_files() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    release.split('.').next().unwrap().parse::<u32>().unwrap() < 7
+}
+
+/// What a kernel without bitmap files makes of a command: refused for that reason. `true` where it takes them.
+#[track_caller]
+fn taken(out: &Output) -> bool {
+    if kernel_takes_files() {
+        return true;
+    }
+    assert!(out.status == 1 && !out.stdout.contains("started"), "{} {}", out.stdout, out.stderr);
+    assert!(out.stderr.contains("Cannot set bitmap file "), "{}", out.stderr);
+    assert!(out.stderr.contains("this kernel cannot use bitmap files"), "{}", out.stderr);
+    assert_eq!(sh("ls -d /sys/block/md* 2>/dev/null || true"), "");
+    false
+}
+
+fn content(disks: &[String]) -> String {
+    sh(&format!("sync; for d in {}; do blockdev --flushbufs $d; md5sum <$d; done", disks.join(" ")))
+}
+
+/// Dirty chunks and chunks, by our `-X`.
+#[track_caller]
+fn bits(file: &str) -> (u64, u64) {
+    let text = mdadm(&format!("-X {file}")).ok().stdout;
+    let line = text.lines().find(|l| l.contains("Bitmap :")).unwrap();
+    let number = |before: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words.iter().position(|w| *w == before).unwrap();
+        words[at - 1].parse::<u64>().unwrap()
+    };
+    (number("dirty"), number("bits"))
+}
+
+fn wait_clean(file: &str) {
+    vm::wait_until(Duration::from_secs(60), "the bits are cleared", || bits(file).0 == 0);
+}
+
+#[test]
+fn where_the_kernel_takes_none_the_members_and_an_older_file_are_as_before() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(2, 16 * MIB);
+    write_pattern(&disks[0], 0, 16 * MIB, 1);
+    let before = content(&disks);
+    let file = format!("{dir}/bits");
+    // one of another array: replaced with --force, and put back
+    fs::write(&file, {
+        let mut old = vec![0u8; 4096];
+        old[..8].copy_from_slice(&[0x62, 0x69, 0x74, 0x6d, 4, 0, 0, 0]);
+        (old[40], old[54], old[56]) = (8, 1, 5);
+        old
+    })
+    .unwrap();
+    let old = sh(&format!("md5sum <{file}"));
+    let all = disks.join(" ");
+    for verb in ["--create /dev/md0 -q --run -l1", "--build /dev/md0 -q -l1"] {
+        let refused = mdadm(&format!("{verb} -n2 --bitmap={file} --raid-devices=2 {all}"));
+        assert_ne!(refused.status, 0);
+        let out = mdadm(&format!("{verb} -n2 --bitmap={file} --force {all}"));
+        if !taken(&out) {
+            assert_eq!(content(&disks), before, "{verb}");
+            assert_eq!(sh(&format!("md5sum <{file}")), old);
+            let out = mdadm(&format!("{verb} -n2 --bitmap={dir}/new {all}"));
+            assert!(!taken(&out));
+            assert_eq!((content(&disks), sh(&format!("ls {dir}"))), (before.clone(), "bits\nlost+found\n".into()));
+            continue;
+        }
+        out.ok();
+        assert_eq!(attr("md0", "bitmap/location"), "file");
+        assert_ne!(sh(&format!("md5sum <{file}")), old);
+        mdadm("--stop /dev/md0").ok();
+        fs::write(&file, [0u8; 4096]).unwrap();
+        let no_bitmap = mdadm(&format!("{verb} -n2 --bitmap={file} --force {all}"));
+        assert!(no_bitmap.stderr.contains("is no bitmap; it is not overwritten"), "{}", no_bitmap.stderr);
+        fs::write(&file, [0u8; 0]).unwrap();
+        mdadm(&format!("{verb} -n2 --bitmap={file} {all}")).ok();
+        mdadm("--stop /dev/md0").ok();
+    }
+}
+
+#[test]
+fn an_array_of_every_level_keeps_its_bitmap_in_the_file_from_create_to_assemble() {
+    for (kind, words, members) in [
+        ("ext4", "-l1 -n2 --bitmap-chunk=1M", 2),
+        ("xfs", "-l5 -n3 --chunk=64", 3),
+        ("ext4", "-l6 -n4 -e1.0", 4),
+        ("xfs", "-l10 -n4 --layout=o2 -e1.1 --bitmap-chunk=64K", 4),
+        ("ext4", "-l4 -n3 --size=30M", 3),
+        ("ext4", "-l1 -n2 -e0.90", 2),
+    ] {
+        let dir = if fs::exists(format!("/mnt/{kind}")).unwrap() { format!("/mnt/{kind}") } else { mounted(kind) };
+        let disks = vm::disks(members, 40 * MIB);
+        let (file, all) = (format!("{dir}/bits{members}{}", words.len()), disks.join(" "));
+        let line = format!("--create /dev/md0 --run --delay=1 --bitmap={file} {words} {all}");
+        let out = mdadm(&line);
+        if !taken(&out) {
+            continue;
+        }
+        let said = out.ok().stderr;
+        assert_eq!(said.matches("bitmap files are deprecated").count(), 1, "{said}");
+        vm::wait_sync("md0");
+        let detail = mdadm("--detail /dev/md0").ok().stdout;
+        assert!(detail.contains(&format!("     Intent Bitmap : {file}\n")), "{detail}");
+        assert!(vm::mdstat().contains(&format!("file: {file}")));
+        let member = mdadm(&format!("-E {}", disks[0])).ok().stdout;
+        assert!(
+            member.contains("Version : 0.90") || member.contains("Feature Map : 0x0\n"),
+            "a bitmap there too: {member}"
+        );
+        write_pattern("/dev/md0", 0, 20 * MIB, 3);
+        // what -X shows is what is on the disk, not what was once read
+        assert!(bits(&file).0 > 0);
+        wait_clean(&file);
+        let busy = vm::run("umount", &[&dir], "");
+        assert_ne!(busy.status, 0, "the kernel holds the file");
+        mdadm("--stop /dev/md0").ok();
+        let again = mdadm(&format!("--assemble /dev/md0 --bitmap={file} {all}")).ok();
+        assert_eq!(again.stdout, format!("mdadm: /dev/md0 has been started with {members} drives.\n"));
+        assert_eq!(again.stderr.lines().count(), 1, "that they are deprecated: {}", again.stderr);
+        assert_eq!(attr("md0", "bitmap/location"), "file");
+        assert!(verify_pattern("/dev/md0", 0, 20 * MIB, 3).is_empty());
+        mdadm("--stop /dev/md0").ok();
+        sh(&format!("losetup -d {all}"));
+    }
+}
+
+#[test]
+fn the_wrong_file_is_refused_and_nothing_is_changed() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(4, 16 * MIB);
+    let (ours, others) = (disks[..2].join(" "), disks[2..].join(" "));
+    let file = format!("{dir}/bits");
+    let create = format!("--create /dev/md0 -q --run --assume-clean -l1 -n2 --bitmap={file} {ours}");
+    let places = [
+        (format!("{dir}/none/bits"), 2, "cannot be made: there is no directory"),
+        (dir.clone(), 2, "is a directory"),
+        ("/mnt/bits".into(), 2, "only ext2, ext3, ext4 and XFS"),
+        ("./bits".into(), 2, "whole path"),
+        ("/dev/null".into(), 2, "is no regular file"),
+        (format!("{dir}/link"), 2, "leads nowhere"),
+    ];
+    sh(&format!("ln -s nowhere {dir}/link"));
+    for (path, status, told) in &places {
+        for verb in ["--create -q --run -l1 -n2", "--build -l1 -n2"] {
+            let out = mdadm(&format!("{verb} /dev/md0 --bitmap={path} {ours}"));
+            assert_eq!(out.status, *status, "{verb} {path}: {}", out.stderr);
+            assert!(
+                out.stderr.contains(&format!("bitmap file {path} ")) && out.stderr.contains(told),
+                "{}",
+                out.stderr
+            );
+        }
+    }
+    assert_eq!(mdadm(&format!("--create /dev/md0 -q --run -l0 -n2 --bitmap={file} {ours}")).status, 2);
+    if !taken(&mdadm(&create)) {
+        return;
+    }
+    let second = format!("--create /dev/md1 -q --run --force -l1 -n2 --bitmap={file} {others}");
+    let out = mdadm(&second);
+    assert!(out.status == 1 && out.stderr.contains("is in use by /dev/md0"), "{}", out.stderr);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--create /dev/md1 -q --run --assume-clean -l1 -n2 --bitmap=internal {others}")).ok();
+    mdadm("--stop /dev/md1").ok();
+    sh(&format!("echo text >{dir}/text; : >{dir}/empty; head -c 300 {file} >{dir}/short"));
+    let before = content(&disks);
+    for (path, members, told) in [
+        (format!("{dir}/absent"), &ours, "does not exist"),
+        (format!("{dir}/text"), &ours, "is no bitmap"),
+        (format!("{dir}/empty"), &ours, "is empty"),
+        (format!("{dir}/short"), &ours, "is no bitmap, or a part of one"),
+        (file.clone(), &others, "has its bitmap on the members"),
+    ] {
+        let out = mdadm(&format!("--assemble /dev/md0 --bitmap={path} {members}"));
+        assert_eq!((out.status, &*out.stdout), (1, ""), "{path}");
+        assert!(out.stderr.contains(told), "{path}: {}", out.stderr);
+    }
+    // that of another array
+    mdadm(&format!("--create /dev/md1 -q --run --assume-clean -l1 -n2 --bitmap={dir}/other {others}"));
+    mdadm("--stop /dev/md1").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --bitmap={dir}/other {ours}"));
+    assert!(out.status == 1 && out.stderr.contains("is the bitmap of array"), "{}", out.stderr);
+    assert_eq!(content(&disks[..2]), before.lines().take(2).map(|l| format!("{l}\n")).collect::<String>());
+    mdadm(&format!("--assemble /dev/md0 --bitmap={file} {ours}")).ok();
+}
+
+#[test]
+fn updates_at_assembly_are_made_in_the_file_too() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(2, 16 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks.join(" "));
+    if !taken(&mdadm(&format!("--create /dev/md0 -q --run --assume-clean -l1 -n2 --delay=1 --bitmap={file} {all}"))) {
+        return;
+    }
+    wait_clean(&file);
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --update=uuid --bitmap={file} {all}")).ok();
+    assert!(!out.stderr.contains("out of date"), "{}", out.stderr);
+    assert_eq!(attr("md0", "bitmap/location"), "file");
+    mdadm("--stop /dev/md0").ok();
+    // The members differ where the bitmap calls them clean: a resync that was asked for mends it.
+    sh(&format!("dd if=/dev/urandom of={} bs=1M seek=5 count=1 conv=notrunc,fsync status=none", disks[1]));
+    mdadm(&format!("--assemble /dev/md0 --update=resync --bitmap={file} {all}")).ok();
+    vm::wait_sync("md0");
+    mdadm("--stop /dev/md0").ok();
+    sh(&format!("cmp -i 2097152 {} {}", disks[0], disks[1]));
+}
+
+#[test]
+fn a_file_that_was_left_out_once_counts_as_out_of_date() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(2, 16 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks.join(" "));
+    if !taken(&mdadm(&format!("--create /dev/md0 -q --run --assume-clean -l1 -n2 --bitmap={file} {all}"))) {
+        return;
+    }
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble /dev/md0 {all}")).ok();
+    mdadm(&format!("/dev/md0 --fail {}", disks[1])).ok();
+    write_pattern("/dev/md0", 0, MIB, 1);
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --run --bitmap={file} {all}")).ok();
+    assert!(out.stderr.contains(&format!("{file} is out of date (events ")), "{}", out.stderr);
+    let (dirty, chunks) = bits(&file);
+    assert_eq!(dirty, chunks, "degraded: nothing is known of what the other member lacks");
+}
+
+#[test]
+fn a_built_mirror_resyncs_what_its_file_marks_and_nothing_else() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(2, 32 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks.join(" "));
+    let build = format!("--build /dev/md0 -l1 -n2 --bitmap-chunk=1M --delay=1 --bitmap={file}");
+    if !taken(&mdadm(&format!("{build} {all}"))) {
+        return;
+    }
+    vm::wait_sync("md0");
+    wait_clean(&file);
+    mdadm("--stop /dev/md0").ok();
+    assert_eq!(bits(&file), (0, 32));
+    // As a power cut while chunks 3 and 4 were written leaves it: the members differ there; and in chunk 20 by our hand.
+    sh(&format!("printf '\\x18' | dd of={file} bs=1 seek=256 conv=notrunc,fsync status=none"));
+    for mib in [3, 4, 20] {
+        write_pattern(&disks[0], mib * MIB, MIB, 7);
+    }
+    let out = mdadm(&format!("--build /dev/md0 -l1 -n2 --bitmap={file} {all}")).ok();
+    assert!(out.stderr.contains("is used as it is: 2 MiB of 32 MiB are dirty"), "{}", out.stderr);
+    vm::wait_sync("md0");
+    mdadm("--stop /dev/md0").ok();
+    for mib in [3, 4] {
+        assert!(verify_pattern(&disks[1], mib * MIB, MIB, 7).is_empty());
+    }
+    assert_eq!(verify_pattern(&disks[1], 20 * MIB, MIB, 7).len(), 256, "not looked at");
+    // Of another size: another array's, for all that is known.
+    let other = mdadm(&format!("--build /dev/md0 -l1 -n2 --size=16M --bitmap={file} {all}"));
+    assert!(other.status == 1 && other.stderr.contains("an array of 32768K, this one has 16384K"), "{}", other.stderr);
+    let anew = format!("--build /dev/md0 -l1 -n2 --force --size=16M --write-behind=9 --bitmap={file}");
+    mdadm(&format!("{anew} {} -W {}", disks[0], disks[1])).ok();
+    assert!(mdadm(&format!("-X {file}")).ok().stdout.contains("Allow write behind, max 9"));
+}
