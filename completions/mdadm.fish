@@ -19,13 +19,15 @@ complete -c mdadm -l auto -d 'obsolete; changes nothing' -r
 complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r -f -a "1.0\t''
 1.1\t''
 1.2\t''"
-complete -c mdadm -l bitmap -d 'none, internal, lockless, or /PATH: a file, which must be named at every start' -r -f -a "none\t''
+complete -c mdadm -l bitmap -d 'none, internal, lockless, clustered, or /PATH: a file, which must be named at every start' -r -f -a "none\t''
 internal\t''
 lockless\t''"
 complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
 complete -c mdadm -l write-behind -d 'writes that write-mostly members may be behind (default 256); takes a bitmap' -r
 complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
 complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each' -r
+complete -c mdadm -l nodes -d 'with --bitmap=clustered: nodes of the cluster, each with a bitmap of its own (default 4)' -r
+complete -c mdadm -l home-cluster -d 'with --bitmap=clustered: the cluster\'s name' -r
 complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r -f -a "resync\t''
 bitmap\t''"
 complete -c mdadm -l logical-block-size -d 'sectors of the array, larger than its members\' (Linux 6.19)' -r

@@ -193,6 +193,16 @@ impl BitmapSuper {
         Some(BitmapSuper::new(4, 0, u32::try_from(new.chunk_bytes).ok()?, new))
     }
 
+    /// A new version-5 superblock, the same for each node's bitmap, as the reference writes it at create. The name is cut to
+    /// its 64 bytes. `None` where the chunk does not fit its field.
+    #[must_use]
+    pub fn clustered(new: &NewBitmap, nodes: u32, cluster: &[u8]) -> Option<BitmapSuper> {
+        let mut sb = BitmapSuper::new(5, 0, u32::try_from(new.chunk_bytes).ok()?, new);
+        sb.set_nodes(nodes);
+        sb.put_cluster_name(cluster);
+        Some(sb)
+    }
+
     /// A new version-6 superblock in its first use: the kernel chooses the chunk and writes the states when the array
     /// starts. With `clean` all chunks start as clean (`--assume-clean`), else as unwritten.
     /// The chunk is stored in sectors; it must not be 0, or the reference divides by it (see docs/lockless.md).
@@ -245,6 +255,15 @@ impl BitmapSuper {
     pub fn cluster_name(&self) -> Vec<u8> {
         let raw: [u8; 64] = get(&self.raw, offset::CLUSTER_NAME);
         raw.into_iter().take_while(|b| *b != 0).collect()
+    }
+
+    /// Sets the cluster's name: cut to 64 bytes, padded with zeros.
+    pub fn put_cluster_name(&mut self, name: &[u8]) {
+        let mut field = [0u8; 64];
+        for (dst, src) in field.iter_mut().zip(name) {
+            *dst = *src;
+        }
+        put(&mut self.raw, offset::CLUSTER_NAME, &field);
     }
 
     /// What the version means.

@@ -17,6 +17,9 @@ use super::table::Id;
 use super::token::{Spelled, text};
 use super::words;
 
+/// Bytes that a bitmap superblock has for the cluster's name.
+const LONGEST_CLUSTER: usize = 64;
+
 type Done = Result<(), CliError>;
 
 impl Line {
@@ -187,6 +190,7 @@ impl Line {
                 let bad = || CliError::new(format!("clustered array needs two nodes at least: {word}"));
                 self.nodes = Some(words::int_from(&word, 2).ok_or_else(bad)?);
             }
+            Id::HomeCluster if word.len() > LONGEST_CLUSTER => return Err(CliError::new("Cluster name too big.")),
             Id::HomeCluster => self.home_cluster = Some(word),
             Id::WriteJournal if self.journal.is_some() => {
                 self.note("Please specify only one journal device for the array.");

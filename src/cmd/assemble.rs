@@ -41,6 +41,9 @@ fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
         return Err(no_scan());
     };
     let typed = names::parse(&array.to_string_lossy())?;
+    if req.nodes.is_some() && req.home_cluster.is_none() {
+        return Err(Refusal::new("The md can't get cluster name").hint("Give it with --home-cluster."));
+    }
     if req.no_degraded {
         return Err(Refusal::new("--no-degraded not meaningful without a --scan assembly."));
     }

@@ -35,6 +35,13 @@ pub enum BitmapArea {
         /// Bytes of an array that one bit stands for.
         chunk_bytes: u64,
     },
+    /// The same once for each node of a cluster, one behind the other. Such an array has no bad-block log.
+    Clustered {
+        /// Bytes of an array that one bit stands for.
+        chunk_bytes: u64,
+        /// Nodes.
+        nodes: u32,
+    },
     /// One byte per chunk.
     Lockless {
         /// Sectors to reserve (`sectors_reserved`); on v1.0 the offset says it.
@@ -121,6 +128,10 @@ fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
             let chunks = (sync.0.saturating_mul(SECTOR_BYTES)).div_ceil(chunk_bytes.max(1));
             (bits::bitmap_bytes(chunks) / SECTOR_BYTES, 0)
         }
+        BitmapArea::Clustered { chunk_bytes, nodes } => {
+            let chunks = (sync.0.saturating_mul(SECTOR_BYTES)).div_ceil(chunk_bytes.max(1));
+            ((bits::bitmap_bytes(chunks) / SECTOR_BYTES).saturating_mul(nodes.into()), 0)
+        }
         BitmapArea::Lockless { room } => (u64::from(room) + PAGE_SECTORS, room),
     }
 }
@@ -188,11 +199,11 @@ pub fn place(shape: &Shape, device: Sectors, data_offset: Sectors, sync: Sectors
         Version::V090 => place_old(shape, at),
         Version::V1(Minor::V0) => place_at_end(shape, at, data_offset, sync, sectors),
         Version::V1(Minor::V1 | Minor::V2) => {
-            let least = at.0 + PAGE_SECTORS + sectors;
+            let least = sectors.saturating_add(at.0 + PAGE_SECTORS);
             if data_offset.0 < least {
                 return Err(NoPlace::OffsetTooSmall(least));
             }
-            let log = data_offset.0 >= least + PAGE_SECTORS;
+            let log = data_offset.0 >= least + PAGE_SECTORS && !matches!(shape.bitmap, BitmapArea::Clustered { .. });
             let bitmap = !matches!(shape.bitmap, BitmapArea::None);
             Ok(Placement {
                 super_offset: at,

@@ -4,15 +4,23 @@ use crate::cli::request::CreateRequest;
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::level::Level;
-use crate::plan::create::MemberFacts;
 use crate::plan::create::design::Design;
+use crate::plan::create::{MemberFacts, NewBitmapKind};
 
 /// Every array has at least this; the kernel takes only a larger one (`mddev_set_logical_block_size`).
 const MOST_COMMON: u32 = 512;
 
 /// Refuses what this kernel would refuse at the start, when the members have been written.
 pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) -> Result<(), Refusal> {
-    if req.common.offline { Ok(()) } else { level(design.level, req.common.plan, host) }
+    if req.common.offline {
+        return Ok(());
+    }
+    if let NewBitmapKind::Clustered { .. } = design.bitmap {
+        return Err(Refusal::new("Something wrong with dlm library")
+            .hint("mdadm-rs takes no part in the locks of a cluster (dlm), so it cannot start a clustered array.")
+            .hint("--offline writes the same members; then start it on a node of the cluster."));
+    }
+    level(design.level, req.common.plan, host)
 }
 
 /// Refuses a level that this kernel does not have; with `ask_only` no module is loaded to find out.

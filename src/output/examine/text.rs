@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::facts::{array_bytes, has_ppl};
-use super::{Examined, Member, Space, What};
+use super::{Examined, Member, MemberBitmap, Space, What};
+use crate::bitmap::header::Kind;
 use crate::layout;
 use crate::level::Level;
 use crate::output::{escape, human};
@@ -87,6 +88,12 @@ impl Member {
             _ => String::new(),
         };
         line!(out, "           Name : {}{local}", escape::text(&name));
+        if let Some(MemberBitmap::Known { summary, .. }) = &self.bitmap
+            && summary.sb.nodes() > 0
+            && summary.kind == Kind::Clustered
+        {
+            line!(out, "   Cluster Name : {:<64}", escape::text(&summary.sb.cluster_name()));
+        }
         line!(out, "  Creation Time : {}", self.created);
         line!(out, "     Raid Level : {}", level_name(sb.level_raw()));
         line!(out, "   Raid Devices : {}", sb.raid_disks() as i32);

@@ -11,6 +11,8 @@ use crate::units::Sectors;
 
 /// 512 KiB, the array chunk where none is given.
 const DEFAULT_CHUNK: Sectors = Sectors(1024);
+/// Nodes of a clustered bitmap where none are given.
+const DEFAULT_NODES: u32 = 4;
 
 /// A request whose words make sense together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Design {
     pub assume_clean: bool,
     /// Writes that write-mostly members may be behind; 0 is none. It is kept in the bitmap.
     pub write_behind: u32,
+    /// `--home-cluster`; empty where it was not given.
+    pub cluster: String,
     /// Lines for `--verbose`.
     pub notes: Vec<String>,
 }
@@ -72,7 +76,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let write_behind = if bitmap == NewBitmapKind::None { 0 } else { req.write_behind.unwrap_or(0) };
     let (write_zeroes, assume_clean) = (req.write_zeroes, req.assume_clean || req.write_zeroes);
     let layout_given = given.is_some();
-    Ok(Design {
+    let design = Design {
         version,
         level,
         layout,
@@ -83,8 +87,15 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
         write_zeroes,
         assume_clean,
         write_behind,
+        cluster: req.home_cluster.clone().unwrap_or_default(),
         notes,
-    })
+    };
+    match bitmap {
+        NewBitmapKind::Clustered { .. } => clustered(req, &design)?,
+        _ if req.nodes.is_some() => return refuse("--nodes argument only compatible with --bitmap=clustered"),
+        _ => {}
+    }
+    Ok(design)
 }
 
 /// Why `--write-behind` has no effect on this array, where it has none: the kernel then waits for all members.
@@ -243,7 +254,7 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         (Some(BitmapChoice::Internal), _) => NewBitmapKind::Internal(bytes),
         (Some(BitmapChoice::Lockless), _) => NewBitmapKind::Lockless(chunk.map(|c| c.0)),
         (Some(BitmapChoice::Clustered), _) => {
-            return refuse("--bitmap=clustered is not in this version of mdadm-rs yet.");
+            NewBitmapKind::Clustered { chunk: bytes, nodes: req.nodes.unwrap_or(DEFAULT_NODES) }
         }
         (Some(BitmapChoice::File(_)), _) => NewBitmapKind::File(bytes),
         (None, Some(ConsistencyPolicy::Bitmap)) => NewBitmapKind::Internal(bytes),
@@ -252,6 +263,9 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
     };
     if req.bitmap == Some(BitmapChoice::None) && req.write_behind.is_some_and(|n| n > 0) {
         return refuse("write-behind mode requires a bitmap.");
+    }
+    if matches!(kind, NewBitmapKind::Clustered { .. }) && !matches!(level, Level::Raid1 | Level::Raid10) {
+        return refuse("--bitmap=clustered is currently supported with raid1/10 only");
     }
     if kind != NewBitmapKind::None && !level.is_redundant() {
         let refusal = Refusal::new(format!("bitmaps not meaningful with level {}", level.name()));
@@ -263,6 +277,23 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
         lockless(req, coarsest)?;
     }
     Ok(kind)
+}
+
+/// What a clustered array can be, in the reference's words; the kernel's md-cluster agrees.
+fn clustered(req: &CreateRequest, design: &Design) -> Result<(), Refusal> {
+    if req.home_cluster.as_ref().is_none_or(String::is_empty) {
+        return Err(Refusal::new("The md can't get cluster name").hint("Give it with --home-cluster."));
+    }
+    if design.level == Level::Raid10 && design.layout >> 8 != 1 {
+        return refuse("only near layout is supported with clustered raid10");
+    }
+    if let Some(path) = req.members.iter().filter(|m| m.write_mostly).find_map(|m| m.path.as_ref()) {
+        return refuse(format!("Can not set {} --write-mostly with a clustered bitmap", path.display()));
+    }
+    if design.version != Version::V1(Minor::V2) {
+        return refuse("cluster md only works with superblock 1.2");
+    }
+    Ok(())
 }
 
 fn lockless(req: &CreateRequest, coarsest: Option<u64>) -> Result<(), Refusal> {

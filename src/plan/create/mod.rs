@@ -25,6 +25,13 @@ pub enum NewBitmapKind {
     Internal(Option<u64>),
     /// One bit per chunk, in a file; the chunk in bytes, where it was given.
     File(Option<u64>),
+    /// One bit per chunk, once for each node of a cluster.
+    Clustered {
+        /// The chunk in bytes, where it was given.
+        chunk: Option<u64>,
+        /// Nodes.
+        nodes: u32,
+    },
     /// Lockless; the coarsest chunk wanted in sectors, where it was given.
     Lockless(Option<u64>),
 }

@@ -27,6 +27,9 @@ pub struct Sizing {
     pub note: Option<String>,
 }
 
+/// Sectors before the bitmap of a 1.2 member: 4 KiB, and the superblock.
+const BEFORE_BITMAP: u64 = 16;
+
 /// Lines about single devices, and nothing was written.
 fn aborted(mut lines: Vec<String>) -> Refusal {
     lines.push("create aborted".into());
@@ -41,7 +44,9 @@ fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>)
         chunk: if design.level.is_striped() || design.level == Level::Linear { design.chunk } else { Sectors(0) },
         bitmap: match design.bitmap {
             NewBitmapKind::None | NewBitmapKind::File(_) => BitmapArea::None,
-            NewBitmapKind::Internal(_) => BitmapArea::Internal { chunk_bytes: 1 << 40 },
+            NewBitmapKind::Internal(_) | NewBitmapKind::Clustered { .. } => {
+                BitmapArea::Internal { chunk_bytes: 1 << 40 }
+            }
             NewBitmapKind::Lockless(_) => BitmapArea::Lockless { room: lockless::DEFAULT_ROOM_SECTORS },
         },
         data_offset: offset,
@@ -114,15 +119,14 @@ pub fn sizing(
             file::chunk_bytes(sync, asked).ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?
         }
         NewBitmapKind::Internal(chunk) => {
-            let room = match design.version {
-                Version::V090 => v0::BITMAP_SECTORS,
-                Version::V1(_) => bitmap_place::internal_room(size),
-            };
-            let bytes = bitmap_place::chunk_in_room(room, sync, chunk.unwrap_or(0))
-                .map(u64::from)
-                .ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))?;
-            shape.bitmap = BitmapArea::Internal { chunk_bytes: bytes };
-            bytes
+            let chunk_bytes = chunk_of_bits(design, sync, size, chunk)?;
+            shape.bitmap = BitmapArea::Internal { chunk_bytes };
+            chunk_bytes
+        }
+        NewBitmapKind::Clustered { chunk, nodes } => {
+            let chunk_bytes = chunk_of_bits(design, sync, size, chunk)?;
+            shape.bitmap = BitmapArea::Clustered { chunk_bytes, nodes };
+            chunk_bytes
         }
         NewBitmapKind::Lockless(coarsest) => {
             // The room decides the chunk, the data offset may follow the room, and the sync range the data offset.
@@ -158,6 +162,16 @@ pub fn sizing(
         given.unwrap_or_default().round_down(Sectors(if design.level.is_striped() { design.chunk.0 } else { 1 }))
     };
     Ok(Sizing { size, sync, bitmap_chunk_bytes, places, oversize, note })
+}
+
+/// Bytes per chunk of a bitmap with one bit for each.
+fn chunk_of_bits(design: &Design, sync: Sectors, size: Sectors, asked: Option<u64>) -> Result<u64, Refusal> {
+    let room = match design.version {
+        Version::V090 => v0::BITMAP_SECTORS,
+        Version::V1(_) => bitmap_place::internal_room(size),
+    };
+    let bytes = bitmap_place::chunk_in_room(room, sync, asked.unwrap_or(0)).map(u64::from);
+    bytes.ok_or_else(|| Refusal::new("Given bitmap chunk size not supported."))
 }
 
 /// What a bitmap covers: a member's sectors, or the array's on raid10 (kernel `resync_max_sectors`).
@@ -234,19 +248,30 @@ fn places(
         }
         match place::place(shape, member.size, data_offset, sync) {
             Ok(p) => placed.push(p),
-            Err(NoPlace::OffsetTooSmall(least)) => {
-                return Err(Refusal::new(format!(
-                    "--data-offset={}K leaves no room for the metadata on {path}: it ends at {}K.",
-                    data_offset.kib(),
-                    least.div_ceil(2)
-                )));
-            }
+            Err(NoPlace::OffsetTooSmall(least)) => return Err(too_near(shape, member, data_offset, least)),
             Err(NoPlace::TooSmall | NoPlace::NoSpace) => {
                 return Err(aborted(vec![format!("no free space left on {path}")]));
             }
         }
     }
     Ok(placed)
+}
+
+/// The metadata does not fit before the data, which it would if they began at sector `least`.
+fn too_near(shape: &Shape, member: &MemberFacts, data_offset: Sectors, least: u64) -> Refusal {
+    let path = member.path.display();
+    if let BitmapArea::Clustered { nodes, .. } = shape.bitmap {
+        let each = (least.saturating_sub(BEFORE_BITMAP) / u64::from(nodes.max(1))).max(1);
+        let most = data_offset.0.saturating_sub(BEFORE_BITMAP) / each;
+        return Refusal::new(format!(
+            "The max num of nodes can't exceed {most}: more bitmaps do not fit before the data of {path}."
+        ));
+    }
+    Refusal::new(format!(
+        "--data-offset={}K leaves no room for the metadata on {path}: it ends at {}K.",
+        data_offset.kib(),
+        least.div_ceil(2)
+    ))
 }
 
 fn oversize(shape: &Shape, size: Sectors, first: &MemberFacts, members: &[MemberFacts]) -> Option<String> {

@@ -5,7 +5,7 @@ use super::sizing::Sizing;
 use super::slots::{Assigned, Slots};
 use super::{Identity, MemberFacts, NewBitmapKind, Node, old};
 use crate::bitmap::bits;
-use crate::bitmap::header::{BitmapSuper, NewBitmap};
+use crate::bitmap::header::{self, BitmapSuper, NewBitmap};
 use crate::error::Refusal;
 use crate::plan::bitmap_file::{self, FileFacts};
 use crate::plan::place::Placement;
@@ -96,6 +96,9 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
     if design.bitmap.is_on_members() {
         features |= feature::BITMAP_OFFSET;
     }
+    if matches!(design.bitmap, NewBitmapKind::Clustered { .. }) {
+        features |= feature::CLUSTERED;
+    }
     if design.level == crate::level::Level::Raid0 {
         features |= feature::RAID0_LAYOUT;
     }
@@ -149,11 +152,32 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
             (BitmapSuper::internal(&new), usize::try_from(len).unwrap_or(BITMAP_BLOCK))
         }
         NewBitmapKind::Lockless(_) => (BitmapSuper::lockless(&new, parts.design.assume_clean), BITMAP_BLOCK),
+        NewBitmapKind::Clustered { nodes, .. } => {
+            let sb = BitmapSuper::clustered(&new, nodes, parts.design.cluster.as_bytes());
+            return Ok(sb.map(|sb| nodes_bytes(&sb, place)));
+        }
     };
-    let Some(sb) = sb else { return Err(Refusal::new("Given bitmap chunk size not supported.")) };
+    let Some(mut sb) = sb else { return Err(Refusal::new("Given bitmap chunk size not supported.")) };
+    if matches!(parts.design.bitmap, NewBitmapKind::Internal(_)) {
+        // Of no use there, but the reference does.
+        sb.put_cluster_name(parts.design.cluster.as_bytes());
+    }
     let mut bytes = sb.bytes().to_vec();
     bytes.resize(len.next_multiple_of(BITMAP_BLOCK), 0xff);
     Ok(Some(bytes))
+}
+
+/// The bitmaps of all nodes: the first node's bits are all set, those of the others are not.
+fn nodes_bytes(sb: &BitmapSuper, place: &Placement) -> Vec<u8> {
+    let all = usize::try_from(place.bitmap_sectors * SECTOR_BYTES).unwrap_or(0);
+    let each = all / usize::try_from(sb.nodes()).unwrap_or(1).max(1);
+    let mut bytes = vec![0; all];
+    for (node, area) in bytes.chunks_exact_mut(each.max(BITMAP_BLOCK)).enumerate() {
+        let (head, bits) = area.split_at_mut(header::SUPER_BYTES);
+        head.copy_from_slice(sb.bytes());
+        bits.fill(if node == 0 { 0xff } else { 0 });
+    }
+    bytes
 }
 
 fn clear_stale(member: &MemberFacts, steps: &mut Vec<Step>) {
@@ -199,6 +223,7 @@ fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Ve
         let at = start.saturating_add_signed(i64::from(place.bitmap_offset) * 512);
         let what = match parts.design.bitmap {
             NewBitmapKind::Lockless(_) => "bitmap superblock version 6 (lockless)",
+            NewBitmapKind::Clustered { .. } => "bitmaps of all nodes, version 5 (clustered), the first one's bits set",
             _ => "bitmap superblock version 4 and its bits, all set",
         };
         steps.push(Step::Write { device: device.clone(), offset: at, bytes, what: what.into() });

@@ -1,14 +1,18 @@
 //! Design and sizing held against what the reference wrote for devices from 512 KiB to 4 TiB
-//! (`tests/golden/create-geometry.tsv`, recorded by `tests/golden/record-geometry.py`).
+//! (`tests/golden/create-geometry.tsv` and `create-clustered.tsv`, recorded by the scripts beside them).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::design::design;
 use super::sizing::{Sizing, sizing};
-use super::{MemberFacts, NewBitmapKind};
+use super::{Identity, MemberFacts, NewBitmapKind, slots, steps};
+use crate::bitmap::header::BitmapSuper;
+use crate::cli::request::SizeChoice;
 use crate::cli::{self, Request};
 use crate::error::Refusal;
+use crate::plan::step::Step;
+use crate::superblock::v1::{SUPER_BYTES, SuperV1};
 use crate::units::Bytes;
 use crate::uuid::Uuid;
 
@@ -78,4 +82,103 @@ fn every_place_and_size_is_what_the_reference_wrote() {
     }
     assert!(bad.is_empty(), "{} of {} rows differ:\n{}", bad.len(), same + refused + bad.len(), bad.join("\n"));
     assert!(same > 480 && refused < 50, "{same} rows equal, {refused} refused");
+}
+
+/// What ours would write to the first member of a clustered array, as `tests/golden/record-clustered.py` shows it.
+fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusal> {
+    let line = format!("--create /dev/md0 --bitmap=clustered --offline --run --quiet {words}");
+    let words: Vec<_> = line.split(' ').map(Into::into).collect();
+    let Ok(Request::Create(request)) = cli::parse(&words) else { panic!("{line}") };
+    let design = design(&request, false)?;
+    let paths: Vec<_> = request.members.iter().map(|m| m.path.clone()).collect();
+    let members: Vec<_> = paths.iter().flatten().map(|path| member(path.clone(), bytes)).collect();
+    let given = match request.size {
+        Some(SizeChoice::Sectors(s)) => Some(s),
+        _ => None,
+    };
+    let sizing = sizing(&design, given, None, &members)?;
+    let present: Vec<bool> = paths.iter().map(Option::is_some).collect();
+    let parts = steps::Parts {
+        design: &design,
+        sizing: &sizing,
+        slots: &slots::assign(design.level, design.raid_disks, &present, false, design.assume_clean),
+        members: &members,
+        by_index: &present.iter().enumerate().map(|(i, p)| p.then_some(i)).collect::<Vec<_>>(),
+        identity: &Identity { uuid: Uuid([1; 16]), set_name: b"x".to_vec(), time: 0, number: 0 },
+        node: None,
+        delay: request.delay,
+        logical_block_size: None,
+    };
+    let writes: Vec<(u64, Vec<u8>)> = steps::plan(&parts)?
+        .steps
+        .into_iter()
+        .filter_map(|s| match s {
+            Step::Write { device, offset, bytes, .. } if Some(&device) == paths[0].as_ref() => Some((offset, bytes)),
+            _ => None,
+        })
+        .collect();
+    let [(bitmaps_at, bitmaps), (super_at, sb)] = &writes[..] else { panic!("{} writes", writes.len()) };
+    let mut whole = [0u8; SUPER_BYTES];
+    whole[..sb.len()].copy_from_slice(sb);
+    let sb = SuperV1::from_bytes(&whole).unwrap();
+    assert_eq!((*super_at, *bitmaps_at), (4096, 8192));
+    let heads: Vec<usize> = (0..bitmaps.len()).step_by(4096).filter(|o| bitmaps[*o..].starts_with(b"bitm")).collect();
+    let step = heads.get(1).copied().unwrap_or(0);
+    let head = |at: usize| BitmapSuper::from_bytes(bitmaps[at..at + 256].try_into().unwrap()).unwrap();
+    let ones = |at: usize| bitmaps[at + 256..at + step].iter().take_while(|b| **b == 0xff).count();
+    let bm = head(0);
+    let fields: Vec<(&str, String)> = vec![
+        ("features", sb.feature_map().to_string()),
+        ("size", sb.size().to_string()),
+        ("bitmap_offset", sb.bitmap_offset().to_string()),
+        ("data_offset", sb.data_offset().to_string()),
+        ("data_size", sb.data_size().to_string()),
+        ("super_offset", sb.super_offset().to_string()),
+        ("log_size", sb.bblog_size().to_string()),
+        ("log_offset", sb.bblog_offset().to_string()),
+        ("resync", i64::from_le_bytes(sb.resync_offset().to_le_bytes()).to_string()),
+        ("bitmaps", heads.len().to_string()),
+        ("step", step.to_string()),
+        ("version", bm.version().to_string()),
+        ("sync", bm.sync_size().to_string()),
+        ("state", bm.state().to_string()),
+        ("bitmap_chunk", bm.chunksize().to_string()),
+        ("sleep", bm.daemon_sleep().to_string()),
+        ("behind", bm.write_behind().to_string()),
+        ("reserved", bm.sectors_reserved().to_string()),
+        ("nodes", bm.nodes().to_string()),
+        ("cluster", String::from_utf8(bm.cluster_name()).unwrap()),
+        ("same", u8::from(bm == head(heads[heads.len() - 1])).to_string()),
+        ("ones", ones(0).to_string()),
+        ("others", heads[1..].iter().map(|at| ones(*at)).sum::<usize>().to_string()),
+    ];
+    Ok(fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+}
+
+#[test]
+fn a_clustered_array_is_what_the_reference_wrote() {
+    let table = include_str!("../../../tests/golden/create-clustered.tsv");
+    let (mut same, mut refused) = (0, 0);
+    for row in table.lines() {
+        let [_, bytes, words, recorded, said] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        // the reference asked the cluster for its name
+        let words = if words.contains("home-cluster") { words } else { &format!("--home-cluster=corocluster {words}") };
+        match clustered(bytes.parse().unwrap(), words) {
+            Ok(found) => {
+                let recorded: BTreeMap<String, String> = recorded
+                    .split(' ')
+                    .filter_map(|f| f.split_once('='))
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect();
+                assert_eq!(found, recorded, "{row}");
+                same += 1;
+            }
+            Err(refusal) => {
+                let line = refusal.lines[0].split(": more").next().unwrap();
+                assert!(said.contains(line), "{row}\n  ours: {refusal:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(same > 40 && refused > 20, "{same} rows equal, {refused} refused");
 }
