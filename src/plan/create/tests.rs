@@ -108,6 +108,8 @@ fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusa
         node: None,
         delay: request.delay,
         logical_block_size: None,
+        bitmap_file: None,
+        force: false,
     };
     let writes: Vec<(u64, Vec<u8>)> = steps::plan(&parts)?
         .steps
