@@ -390,3 +390,73 @@ fn a_full_table_of_27_members_leaves_no_descriptor_for_a_rebuild_and_resyncs_ins
     vm::mdadm(&format!("--assemble /dev/md7 {}", disks.join(" "))).ok();
     assert!(vm::mdstat().contains("[27/27]"), "{}", vm::mdstat());
 }
+
+#[test]
+fn a_member_is_replaced_by_a_new_one_and_comes_back_by_the_bitmap_with_all_its_data() {
+    // the kernel log has to reach back to before the member left, and clocks are compared in seconds
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let disks = vm::disks(4, SIZE);
+    let line =
+        format!("--create /dev/md7 -e 0.90 --run -q -l1 -n2 -b internal --assume-clean {} {}", disks[0], disks[1]);
+    vm::mdadm(&line).ok();
+    vm::write_pattern("/dev/md7", 0, 6 * MIB, 1);
+    vm::mdadm(&format!("/dev/md7 --fail {0} --remove {0}", disks[1])).ok();
+    vm::write_pattern("/dev/md7", 2 * MIB, 2 * MIB, 2);
+    let out = vm::mdadm(&format!("/dev/md7 --re-add {}", disks[1])).ok();
+    assert!(out.stderr.contains("re-added") && out.stderr.contains("the bitmap covers what"), "{}", out.stderr);
+    vm::wait_sync("md7");
+    // what it missed is there: it alone has all the data now
+    vm::mdadm(&format!("/dev/md7 --fail {0} --remove {0}", disks[0])).ok();
+    let good =
+        |from, len, seed| assert_eq!(vm::verify_pattern("/dev/md7", from * MIB, len * MIB, seed), Vec::<u64>::new());
+    good(0, 2, 1);
+    good(2, 2, 2);
+    good(4, 2, 1);
+    // another takes its place: then it cannot come back by the bitmap
+    let plan = vm::mdadm(&format!("/dev/md7 --plan --add {}", disks[2])).ok().stdout;
+    assert!(plan.contains("superblock, spare number 2") && plan.contains("ADD_NEW_DISK"), "{plan}");
+    assert_eq!(words(&disks[2])[0], 0);
+    let out = vm::mdadm(&format!("/dev/md7 --add {}", disks[2])).ok();
+    assert!(out.stderr.contains(&format!("mdadm: added {}", disks[2])), "{}", out.stderr);
+    vm::wait_sync("md7");
+    let out = vm::mdadm(&format!("/dev/md7 --re-add {}", disks[0]));
+    assert!(out.status == 1 && out.stderr.contains("its slot 0 is taken"), "{}", out.stderr);
+    // a member of the other byte order is no former member
+    vm::mdadm(&format!("/dev/md7 --fail {0} --remove {0}", disks[2])).ok();
+    turn(&disks[2]);
+    let out = vm::mdadm(&format!("/dev/md7 --re-add {}", disks[2]));
+    assert!(out.status == 1 && out.stderr.contains("it has no superblock of this array"), "{}", out.stderr);
+    vm::mdadm(&format!("/dev/md7 --add --write-mostly {}", disks[2])).ok();
+    vm::wait_sync("md7");
+    assert_eq!(vm::attr("md7", "dev-loop2/state"), "in_sync,write_mostly");
+    good(0, 2, 1);
+    good(2, 2, 2);
+    good(4, 2, 1);
+    vm::mdadm("--stop /dev/md7").ok();
+    vm::reference(&format!("--assemble /dev/md7 {} {}", disks[1], disks[2])).ok();
+    assert!(vm::mdstat().contains("[2/2] [UU]"), "{}", vm::mdstat());
+    good(0, 2, 1);
+    good(2, 2, 2);
+    good(4, 2, 1);
+}
+
+#[test]
+fn a_full_table_takes_no_further_member_and_a_small_or_held_device_is_not_taken() {
+    let disks = vm::disks(28, 2 * MIB);
+    let spares = disks[..27].join(" ");
+    vm::mdadm(&format!("--create /dev/md7 -e 0.90 --run -q -l1 -n2 -x25 --assume-clean -b none {spares}")).ok();
+    let out = vm::mdadm(&format!("/dev/md7 --add {}", disks[27]));
+    assert!(
+        out.status == 1 && out.stderr.contains("/dev/md7 is full: 0.90 metadata holds 27 devices"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(words(&disks[27])[0], 0);
+    vm::mdadm(&format!("/dev/md7 --remove {}", disks[26])).ok();
+    let small = vm::disk(MIB);
+    let out = vm::mdadm(&format!("/dev/md7 --add {small}"));
+    assert!(out.status == 1 && out.stderr.contains("not large enough to join array"), "{}", out.stderr);
+    assert_eq!(words(&small)[0], 0);
+    vm::mdadm(&format!("/dev/md7 --add {}", disks[27])).ok();
+    assert_eq!(vm::mdstat().matches("(S)").count(), 25, "{}", vm::mdstat());
+}

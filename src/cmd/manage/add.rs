@@ -12,7 +12,8 @@ use crate::error::Refusal;
 use crate::host::devmap::{DevMap, block_dev};
 use crate::plan::manage::add::{self, NewMember, Running};
 use crate::plan::manage::{ArrayFacts, Target};
-use crate::superblock::v0;
+use crate::superblock::Version;
+use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{self, Minor, SuperV1};
 use crate::sysfs::attr;
 use crate::sysfs::value::{ArrayState, MetadataVersion};
@@ -35,7 +36,7 @@ impl Manager<'_> {
         running: &Running,
         device: RealDevice,
     ) -> Result<(), Refusal> {
-        let new = self.new_member(item, target, running.minor, &device);
+        let new = self.new_member(item, target, running.version, &device);
         let plan = add::plan(facts, running, &new)?;
         let number = add::free_number(facts);
         self.execute_with(&plan, Some(device)).map_err(|e| {
@@ -59,7 +60,7 @@ impl Manager<'_> {
         Ok(())
     }
 
-    fn new_member(&self, item: &ManageItem, target: &Target, minor: Minor, device: &RealDevice) -> NewMember {
+    fn new_member(&self, item: &ManageItem, target: &Target, version: Version, device: &RealDevice) -> NewMember {
         use crate::blockio::ReadAt;
         NewMember {
             shown: target.shown.clone(),
@@ -69,7 +70,7 @@ impl Manager<'_> {
             uuid: Uuid(*uuid::Uuid::new_v4().as_bytes()),
             write_mostly: item.write_mostly == Some(true),
             failfast: item.failfast == Some(true),
-            stale_supers: stale_supers(minor, device),
+            stale_supers: stale_supers(version, device),
             any_block: self.req.any_sector_size,
         }
     }
@@ -87,16 +88,12 @@ impl Manager<'_> {
     pub(super) fn running(&self, facts: &ArrayFacts, shown: &str) -> Result<(Running, RealDevice), Refusal> {
         let name = &facts.shown;
         let array = self.array.as_ref().ok_or_else(|| Refusal::new(format!("{name} is not open")))?;
-        let minor = match array.sysfs.get(attr::METADATA_VERSION) {
-            Some(MetadataVersion::Md { major: 1, minor }) => Minor::from_number(minor),
-            Some(MetadataVersion::Md { .. }) => {
-                let what = "arrays with v0.90 metadata are not in this version of mdadm-rs yet";
-                return Err(Refusal::new(format!("cannot add {shown} to {name}: {what}; nothing was changed")));
-            }
+        let version = match array.sysfs.get(attr::METADATA_VERSION) {
+            Some(MetadataVersion::Md { major, minor }) => Version::from_numbers(major, minor),
             _ => None,
         };
-        let none = || Refusal::new(format!("cannot add {shown} to {name}: it keeps no v1.x metadata"));
-        let minor = minor.ok_or_else(none)?;
+        let none = || Refusal::new(format!("cannot add {shown} to {name}: it keeps no metadata of md's own"));
+        let version = version.ok_or_else(none)?;
         let state = array.sysfs.get(attr::ARRAY_STATE);
         if !state.as_ref().is_some_and(ArrayState::is_running) {
             return Err(Refusal::new(format!("{name} is not active: start it first (mdadm --run {name})")));
@@ -106,7 +103,7 @@ impl Manager<'_> {
             let Some(dev) = member.dev else { continue };
             let Some(path) = self.node(dev, &member.kname, &mut devices) else { continue };
             let Ok(device) = RealDevice::open(&path, Access::Read) else { continue };
-            let Ok(Some(sb)) = v1::read(&device, minor) else { continue };
+            let Some(Ok((sb, old))) = self.superblock_on(&device, version, "") else { continue };
             let bitmap = bitmap(&device, &sb).map_err(|why| {
                 Refusal::new(format!(
                     "cannot add {shown} to {name}: cannot read the bitmap on {}: {why}",
@@ -116,9 +113,24 @@ impl Manager<'_> {
             let sysfs_block = array.sysfs.get(attr::LOGICAL_BLOCK_SIZE).filter(|b| *b > 0);
             let block = sysfs_block.or_else(|| crate::kernel::blk::logical_block_size(&array.file).ok()).unwrap_or(512);
             let readonly = state == Some(ArrayState::Readonly);
-            return Ok((Running { minor, sb, bitmap, block, readonly }, device));
+            return Ok((Running { version, sb, old, bitmap, block, readonly }, device));
         }
         Err(Refusal::new(format!("cannot add {shown} to {name}: no active member's superblock can be read")))
+    }
+
+    /// The superblock of this version on a device; `None` where there is none of the device's own, an error where it is
+    /// damaged (a 1.x one is checked later).
+    pub(super) fn superblock_on(&self, device: &RealDevice, version: Version, shown: &str) -> Option<Superblock> {
+        use crate::blockio::ReadAt;
+        let Version::V1(minor) = version else {
+            let sb = v0::read(device).ok().flatten().filter(SuperV0::is_native)?;
+            if crate::cmd::whose::v0_of_another(self.host, device, shown, &sb).is_some() {
+                return None;
+            }
+            let checked = sb.check(device.size()).map_err(|e| e.to_string());
+            return Some(checked.map(|()| (sb.as_v1(device.size()), Some(Box::new(sb)))));
+        };
+        v1::read(device, minor).ok().flatten().map(|sb| Ok((sb, None)))
     }
 
     /// A node of a device: by its kernel name, else by a walk over /dev.
@@ -132,6 +144,9 @@ impl Manager<'_> {
     }
 }
 
+/// A superblock in terms of 1.x, and the 0.90 one where it is such.
+pub(super) type Superblock = Result<(SuperV1, Option<Box<SuperV0>>), String>;
+
 fn bitmap(device: &RealDevice, sb: &SuperV1) -> Result<Option<BitmapSuper>, crate::bitmap::BitmapError> {
     match summary::start(device, sb)? {
         Some(start) => BitmapSuper::read(device, start).map(Some),
@@ -140,12 +155,13 @@ fn bitmap(device: &RealDevice, sb: &SuperV1) -> Result<Option<BitmapSuper>, crat
 }
 
 /// Older md superblocks that would be found beside the new one.
-fn stale_supers(minor: Minor, device: &RealDevice) -> Vec<u64> {
+fn stale_supers(version: Version, device: &RealDevice) -> Vec<u64> {
     use crate::blockio::ReadAt;
-    let others = Minor::ALL.into_iter().filter(|m| *m != minor && !matches!(v1::read(device, *m), Ok(None)));
+    let others =
+        Minor::ALL.into_iter().filter(|m| Version::V1(*m) != version && !matches!(v1::read(device, *m), Ok(None)));
     let mut stale: Vec<u64> =
         others.filter_map(|m| Some(v1::super_offset(m, device.size().sectors())?.bytes()?.0)).collect();
-    if matches!(v0::read(device), Ok(Some(_))) {
+    if version != Version::V090 && matches!(v0::read(device), Ok(Some(_))) {
         stale.extend(v0::super_offset(device.size()).map(|at| at.0));
     }
     stale

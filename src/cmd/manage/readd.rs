@@ -16,8 +16,7 @@ use crate::plan::manage::readd::{Verdict, judge, unbroken};
 use crate::plan::manage::update::{log_must_stay, update};
 use crate::plan::manage::{ArrayFacts, Member, Target, remove};
 use crate::plan::step::{Plan, Step};
-use crate::superblock::v1::bad_blocks;
-use crate::superblock::v1::{self, Role, SuperV1, devflag};
+use crate::superblock::v1::{Role, SuperV1, bad_blocks, devflag};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
@@ -31,11 +30,7 @@ impl Manager<'_> {
         }
         let device = self.open_new(Path::new(&target.shown))?;
         let (running, good) = self.running(&facts, &target.shown)?;
-        let former = v1::read(&device, running.minor).ok().flatten();
-        let verdict = match &former {
-            None => Verdict::Never("it has no superblock of this array".into()),
-            Some(former) => self.verdict(&facts, &running, former, &device, target),
-        };
+        let (verdict, former) = self.judged(&facts, &running, &device, target);
         let again = item.op == ManageOp::ReAdd;
         match (verdict, former) {
             (Verdict::Proven(slot), Some(former)) => {
@@ -62,6 +57,21 @@ impl Manager<'_> {
                 Err(not_possible(target, &facts, vec![why]))
             }
             _ => self.add_as_new(item, target, &facts, &running, device),
+        }
+    }
+
+    /// Whether what is on a device can come back, and its superblock.
+    fn judged(
+        &self,
+        facts: &ArrayFacts,
+        running: &Running,
+        device: &RealDevice,
+        target: &Target,
+    ) -> (Verdict, Option<SuperV1>) {
+        match self.superblock_on(device, running.version, &target.shown) {
+            None => (Verdict::Never("it has no superblock of this array".into()), None),
+            Some(Err(why)) => (Verdict::Never(format!("its superblock is damaged: {why}")), None),
+            Some(Ok((former, _))) => (self.verdict(facts, running, &former, device, target), Some(former)),
         }
     }
 
@@ -165,11 +175,7 @@ impl Manager<'_> {
         let path = path.ok_or_else(|| not_possible(target, facts, vec!["it has no node in /dev".into()]))?;
         let device = RealDevice::open(&path, Access::Read)
             .map_err(|e| not_possible(target, facts, vec![format!("{}: {e}", path.display())]))?;
-        let former = v1::read(&device, running.minor).ok().flatten();
-        let verdict = match &former {
-            Some(former) => self.verdict(facts, &running, former, &device, target),
-            None => Verdict::Never("it has no superblock of this array".into()),
-        };
+        let (verdict, former) = self.judged(facts, &running, &device, target);
         match (verdict, former) {
             (Verdict::Proven(slot), Some(former)) if self.req.update.is_some() => {
                 // What cannot be changed is refused while it is still attached.
@@ -230,7 +236,8 @@ impl Manager<'_> {
             }
             let Some(path) = map.path(dev, self.req.common.prefer.as_deref()).map(PathBuf::from) else { continue };
             let Ok(device) = RealDevice::open(&path, Access::ReadExclusive) else { continue };
-            let Ok(Some(sb)) = v1::read(&device, running.minor) else { continue };
+            let shown = path.display().to_string();
+            let Some(Ok((sb, _))) = self.superblock_on(&device, running.version, &shown) else { continue };
             if sb.set_uuid() == running.sb.set_uuid() && matches!(sb.role(), Role::Slot(_)) {
                 found.push(by_path(&path)?);
             }

@@ -2,12 +2,14 @@
 //!
 //! The kernel checks in `super_1_load`, `super_1_validate` and `bind_rdev_to_array`, and says no more than an errno.
 
-use super::ArrayFacts;
+use super::{ArrayFacts, old};
 use crate::bitmap::header::{BitmapSuper, Kind, state};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::step::{DiskSpec, Plan, Step};
-use crate::superblock::v1::{MAX_ROLES, Minor, Role, SuperV1, devflag, feature, super_offset};
+use crate::superblock::Version;
+use crate::superblock::v0::{BITMAP_SECTORS, SuperV0};
+use crate::superblock::v1::{MAX_ROLES, Minor, Role, SuperV1, devflag, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
 use crate::uuid::Uuid;
 
@@ -19,10 +21,12 @@ const BITMAP_BYTES: usize = 4096;
 /// What a running array's metadata is like.
 #[derive(Debug, Clone)]
 pub struct Running {
-    /// Where superblocks lie.
-    pub minor: Minor,
-    /// The superblock of a member in sync.
+    /// Metadata version.
+    pub version: Version,
+    /// The superblock of a member in sync; what a 0.90 one says in terms of 1.x.
     pub sb: SuperV1,
+    /// Its 0.90 superblock.
+    pub old: Option<Box<SuperV0>>,
     /// Its bitmap's, where the bitmap is on the members.
     pub bitmap: Option<BitmapSuper>,
     /// Logical block size of the array in bytes.
@@ -94,11 +98,8 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
     Ok(())
 }
 
-/// The superblock of the new member.
-///
-/// # Errors
-/// It is too small, or its sectors are larger than the array's.
-pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number: u32) -> Result<SuperV1, Refusal> {
+/// Larger sectors than the array's are not taken without being asked for.
+fn fitting_sectors(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<(), Refusal> {
     if new.block > running.block && !new.any_block {
         return Err(Refusal::new(format!(
             "{} has sectors of {} bytes, {} of {}: the kernel does not take it into the running array.",
@@ -110,6 +111,14 @@ pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number
             new.block
         )));
     }
+    Ok(())
+}
+
+/// The superblock of the new member of an array with 1.x metadata.
+///
+/// # Errors
+/// The table is full, or the device is too small.
+pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number: u32) -> Result<SuperV1, Refusal> {
     if number >= MAX_ROLES {
         return Err(Refusal::new(format!("{} is full: a superblock holds {MAX_ROLES} devices", array.shown)));
     }
@@ -142,9 +151,10 @@ pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number
 
 /// Puts superblock, log and data in their places; `None` where the device is too small.
 fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
-    let at = super_offset(running.minor, new.size)?.0;
+    let at = running.version.super_offset(new.size)?.0;
+    let minor = running.version.minor()?;
     let old = &running.sb;
-    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(old.bitmap_offset()), room(b, running.minor)));
+    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(old.bitmap_offset()), room(b, minor)));
     sb.set_super_offset(at);
     let log_clear = |offset: i64| match bitmap {
         Some((start, room)) => offset >= start.saturating_add(room) || offset.saturating_add(8) <= start,
@@ -155,11 +165,11 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
         // mdadm 4.6 puts the log into the lockless bitmap (docs/lockless.md): not so on the new member.
         let behind = bitmap.map_or(0, |(start, room)| start.saturating_add(room));
         let end = i64::try_from(at).ok()?.checked_add(behind)?.checked_add(8)?;
-        let fits = running.minor != Minor::V0 && end <= i64::try_from(old.data_offset()).ok()?;
+        let fits = minor != Minor::V0 && end <= i64::try_from(old.data_offset()).ok()?;
         sb.set_bblog_offset(if fits { i32::try_from(behind).ok()? } else { 0 });
         sb.set_bblog_size(if fits { old.bblog_size() } else { 0 });
     }
-    let space = match running.minor {
+    let space = match minor {
         // What lies between the data and the superblock is as large as on the others.
         Minor::V0 => {
             let taken = old.super_offset().checked_sub(old.data_offset().checked_add(old.data_size())?)?;
@@ -188,7 +198,7 @@ pub(super) fn room(bitmap: &BitmapSuper, minor: Minor) -> i64 {
 
 /// The bitmap as it is written on the new member. The kernel writes it anew when the rebuild starts; until then a spare's
 /// lockless bitmap keeps `first use`, and one bit per chunk says that nothing is known to be in sync.
-fn bitmap_bytes(bitmap: &BitmapSuper, events: u64) -> Result<Vec<u8>, Refusal> {
+fn bitmap_bytes(bitmap: &BitmapSuper, events: u64, len: usize) -> Result<Vec<u8>, Refusal> {
     let mut header = bitmap.clone();
     let fill = match header.kind() {
         Ok(Kind::Lockless) => {
@@ -200,7 +210,7 @@ fn bitmap_bytes(bitmap: &BitmapSuper, events: u64) -> Result<Vec<u8>, Refusal> {
     };
     header.set_events(events);
     let mut bytes = header.bytes().to_vec();
-    bytes.resize(BITMAP_BYTES, fill);
+    bytes.resize(len, fill);
     Ok(bytes)
 }
 
@@ -211,9 +221,20 @@ fn bitmap_bytes(bitmap: &BitmapSuper, events: u64) -> Result<Vec<u8>, Refusal> {
 pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Plan, Refusal> {
     takes_members(array, running, &new.shown)?;
     let number = free_number(array);
-    let sb = superblock(array, running, new, number)?;
+    fitting_sectors(array, running, new)?;
     let device: std::path::PathBuf = new.shown.clone().into();
-    let start = sb.super_offset() * SECTOR_BYTES;
+    let (start, bitmap_offset, bytes, room) = match &running.old {
+        Some(sb) => {
+            let start = running.version.super_offset(new.size).unwrap_or_default().0;
+            let bytes = old::superblock(array, running, sb, new, number)?.bytes().to_vec();
+            (start, running.sb.bitmap_offset(), bytes, usize::try_from(BITMAP_SECTORS * SECTOR_BYTES).unwrap_or(0))
+        }
+        None => {
+            let sb = superblock(array, running, new, number)?;
+            (sb.super_offset(), sb.bitmap_offset(), sb.write_bytes(new.block).to_vec(), BITMAP_BYTES)
+        }
+    };
+    let start = start * SECTOR_BYTES;
     let write = |offset: u64, bytes: Vec<u8>, what: &str| Step::Write {
         device: device.clone(),
         offset,
@@ -227,11 +248,11 @@ pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Pl
         .map(|at| write(*at, vec![0; 4096], "clear an older md superblock"))
         .collect();
     if let Some(bitmap) = &running.bitmap {
-        let at = start.saturating_add_signed(i64::from(sb.bitmap_offset()) * 512);
-        steps.push(write(at, bitmap_bytes(bitmap, sb.events())?, "bitmap superblock"));
+        let at = start.saturating_add_signed(i64::from(bitmap_offset) * 512);
+        steps.push(write(at, bitmap_bytes(bitmap, running.sb.events(), room)?, "bitmap superblock"));
     }
     let what = format!("superblock, spare number {number}");
-    steps.push(write(start, sb.write_bytes(new.block).to_vec(), &what));
+    steps.push(write(start, bytes, &what));
     steps.push(Step::Sync { device: device.clone() });
     steps.push(Step::AddDisk { devname: array.devname.clone(), device, spec: spec(new, number, -1, 0) });
     Ok(Plan { steps })

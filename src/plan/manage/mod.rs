@@ -4,6 +4,7 @@
 
 pub mod add;
 pub mod facts;
+pub mod old;
 pub mod readd;
 pub mod replace;
 pub mod update;

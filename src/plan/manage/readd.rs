@@ -8,6 +8,7 @@
 use super::add::Running;
 use super::facts::ArrayFacts;
 use crate::bitmap::header::{BitmapSuper, Kind, state};
+use crate::superblock::Version;
 use crate::superblock::v1::{Role, SuperV1, feature};
 use crate::units::Sectors;
 
@@ -103,7 +104,8 @@ pub fn judge(
     }
     let Role::Slot(slot) = former.role() else { return Verdict::Never("it was no active member".into()) };
     let slot = u32::from(slot);
-    let own = |n: Option<u32>| n == Some(former.dev_number());
+    // With 0.90 metadata whoever is in the slot has its number, and what has failed has another one.
+    let own = |n: Option<u32>| running.version != Version::V090 && n == Some(former.dev_number());
     if slot >= array.slots || array.members.iter().any(|m| m.slot == Some(slot) && !own(m.number)) {
         return Verdict::Never(format!("its slot {slot} is taken"));
     }
@@ -225,7 +227,8 @@ mod tests {
         let bitmap = BitmapSuper::internal(&new);
         let mut array = array;
         array.members.remove(0);
-        (array, Running { minor: Minor::V2, sb, bitmap, block: 512, readonly: false }, former)
+        let version = Version::V1(Minor::V2);
+        (array, Running { version, sb, old: None, bitmap, block: 512, readonly: false }, former)
     }
 
     type Change = fn(&mut ArrayFacts, &mut Running, &mut SuperV1);

@@ -21,16 +21,17 @@ pub fn log_must_stay(word: &str, bad: &BadBlocks) -> bool {
 /// # Errors
 /// Why the word cannot be done.
 pub fn update(word: &str, running: &Running, former: &SuperV1, size: Sectors) -> Result<Option<SuperV1>, String> {
+    let minor = running.version.minor().ok_or("it is not understood for 0.90 metadata")?;
     let mut sb = former.clone();
     match word {
-        "devicesize" => sb.set_data_size(data_size(running.minor, former, size).ok_or("the device is too small")?),
+        "devicesize" => sb.set_data_size(data_size(minor, former, size).ok_or("the device is too small")?),
         "no-bbl" | "force-no-bbl" => {
             sb.set_bblog_size(0);
             sb.set_bblog_offset(0);
             sb.set_feature_map(sb.feature_map() & !feature::BAD_BLOCKS);
         }
         "bbl" if former.bblog_size() == 0 || former.bblog_offset() == 0 => {
-            let at = log_place(running, former).ok_or("there is no room for a bad-block log")?;
+            let at = log_place(minor, running, former).ok_or("there is no room for a bad-block log")?;
             sb.set_bblog_offset(at);
             sb.set_bblog_size(LOG_SECTORS);
             sb.set_bblog_shift(LOG_SHIFT);
@@ -55,11 +56,11 @@ fn data_size(minor: Minor, sb: &SuperV1, size: Sectors) -> Option<u64> {
 }
 
 /// Sectors from the superblock to a new log: next to the superblock, or next to the bitmap.
-fn log_place(running: &Running, sb: &SuperV1) -> Option<i32> {
-    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(sb.bitmap_offset()), room(b, running.minor)));
+fn log_place(minor: Minor, running: &Running, sb: &SuperV1) -> Option<i32> {
+    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(sb.bitmap_offset()), room(b, minor)));
     let (log, at) = (i64::from(LOG_SECTORS), i64::try_from(sb.super_offset()).ok()?);
     // Relative to the superblock: what is free, and where the log would be in it.
-    let (free, places) = match running.minor {
+    let (free, places) = match minor {
         Minor::V0 => {
             let data_end = i64::try_from(sb.data_offset().checked_add(sb.data_size())?).ok()?;
             (data_end.checked_sub(at)?..0, [Some(-log), bitmap.map(|(start, _)| start.saturating_sub(log))])
@@ -80,6 +81,7 @@ fn log_place(running: &Running, sb: &SuperV1) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::superblock::Version;
     use crate::superblock::v1::BadRange;
 
     fn case(minor: Minor) -> (Running, SuperV1) {
@@ -100,7 +102,8 @@ mod tests {
         sb.set_bitmap_offset(if minor == Minor::V0 { -16 } else { 8 });
         sb.update_csum();
         let bitmap = crate::bitmap::header::BitmapSuper::internal(&new);
-        (Running { minor, sb: sb.clone(), bitmap, block: 512, readonly: false }, sb)
+        let version = Version::V1(minor);
+        (Running { version, sb: sb.clone(), old: None, bitmap, block: 512, readonly: false }, sb)
     }
 
     #[test]
@@ -129,7 +132,9 @@ mod tests {
         assert_eq!(size(update("devicesize", &running, &sb, Sectors(8192)).unwrap()), Some(6144));
         assert_eq!(update("devicesize", &running, &sb, Sectors(4096)), Ok(None));
         assert!(update("devicesize", &running, &sb, Sectors(4095)).is_err());
-        let (running, sb) = case(Minor::V0);
+        let (mut running, sb) = case(Minor::V0);
         assert_eq!(size(update("devicesize", &running, &sb, Sectors(4096)).unwrap()), Some(4064));
+        running.version = Version::V090;
+        assert!(update("devicesize", &running, &sb, Sectors(4096)).is_err());
     }
 }
