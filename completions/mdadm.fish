@@ -90,4 +90,6 @@ complete -c mdadm -s t -l test -d 'with --detail: exit status tells the state of
 complete -c mdadm -l json -d 'print JSON'
 complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'
 complete -c mdadm -l offline -d 'members may be plain files; only metadata is written, no kernel is asked'
+complete -c mdadm -l ensure -d 'leave an array alone that is as asked for, start it if it is stopped; status 16 if it differs'
+complete -c mdadm -l ensure-absent -d 'stop the array named first and clear its own members; none is fine'
 complete -c mdadm -l allow-sector-size-change -d 'add devices with larger sectors than the array has'

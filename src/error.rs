@@ -31,6 +31,9 @@ impl Exit {
     /// Wrong usage of the command line; also "already so" in some modes.
     pub const USAGE: Exit = Exit(2);
 
+    /// `--ensure`, `--ensure-absent`: what there is is not what was asked for, and nothing was changed.
+    pub const DIFFERS: Exit = Exit(16);
+
     /// Both statuses in one, bit by bit: what the reference does with several devices where statuses are bits (1 degraded,
     /// 2 failed, 4 missing: 3 is one of each of the first two).
     #[must_use]

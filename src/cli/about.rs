@@ -90,6 +90,8 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Delay, "SECONDS", "how long until clean bits of the bitmap are written"),
     (Id::Json, "", "print JSON"),
     (Id::Plan, "", "show every step that would be taken; touch nothing"),
+    (Id::Ensure, "", "leave an array alone that is as asked for, start it if it is stopped; status 16 if it differs"),
+    (Id::EnsureAbsent, "", "stop the array named first and clear its own members; none is fine"),
     (Id::SavedMetadata, "DIR", "save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere"),
     (Id::RestoreSaved, "FILE", "put back what was saved in FILE before it was overwritten"),
     (Id::Offline, "", "members may be plain files; only metadata is written, no kernel is asked"),

@@ -58,6 +58,7 @@ impl Line {
             Id::Test => c.test = true,
             Id::Json => c.json = true,
             Id::Plan => c.plan = true,
+            Id::Ensure => c.ensure = true,
             Id::Offline => c.offline = true,
             Id::SavedMetadata => c.saved_metadata = saved_metadata(value)?,
             Id::HomeHost => c.homehost = Some(text(value)),

@@ -8,8 +8,8 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AssembleRequest, BuildRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest, MemberArg,
-    MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
+    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest,
+    MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -189,6 +189,14 @@ fn misc(line: Line) -> Result<Request, CliError> {
         }
         let (file, devices) = (file.clone(), line.devices.iter().map(path).collect());
         return Ok(Request::Restore(Box::new(RestoreRequest { common: line.common, file, devices })));
+    }
+    if last == Some(Id::EnsureAbsent) {
+        if line.devices.iter().any(|d| d.op != last) {
+            return Err(line.with_notes(CliError::new("--ensure-absent must be the only operation")));
+        }
+        let mut devices = line.devices.iter().map(path);
+        let (array, members) = (devices.next().unwrap_or_default(), devices.collect());
+        return Ok(Request::Absent(Box::new(AbsentRequest { common: line.common, array, members })));
     }
     let mut items = Vec::with_capacity(line.devices.len());
     for device in &line.devices {

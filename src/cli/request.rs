@@ -50,6 +50,10 @@ pub struct Common {
     pub prefer: Option<String>,
     /// `--metadata` / `-e`, where it was typed.
     pub metadata: Option<Metadata>,
+    /// It was not typed: it is the configuration's for new arrays.
+    pub metadata_of_conf: bool,
+    /// `--ensure` (ours): what is there already as asked for is left alone.
+    pub ensure: bool,
     /// `--saved-metadata` (ours).
     pub saved_metadata: SavedMetadata,
     /// Remarks about the command line, to be printed before anything else is done.
@@ -393,6 +397,17 @@ pub struct ManageRequest {
     pub after: Option<MiscAction>,
 }
 
+/// `--ensure-absent`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsentRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The array: a path, a name or a uuid.
+    pub array: PathBuf,
+    /// Devices that may be its members.
+    pub members: Vec<PathBuf>,
+}
+
 /// `--restore-saved`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreRequest {
@@ -417,6 +432,8 @@ pub enum Request {
     Assemble(Box<AssembleRequest>),
     /// Misc mode
     Misc(Box<MiscRequest>),
+    /// `--ensure-absent`
+    Absent(Box<AbsentRequest>),
     /// `--restore-saved`
     Restore(Box<RestoreRequest>),
     /// Manage mode on members

@@ -20,7 +20,7 @@ pub enum Id {
     Config, Scan, Force, Update, Add, AddSpare, AddJournal, Remove, Fail, Replace, With, Run, Stop, Readonly, Readwrite,
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
-    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved,
+    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent,
 }
 
 /// Whether an option takes a value.
@@ -212,6 +212,8 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Offline, "offline", Flag, C, Neutral).ours(),
     opt(Id::SavedMetadata, "saved-metadata", Value, ALL, Neutral).ours(),
     opt(Id::RestoreSaved, "restore-saved", Value, X, Always(Mode::Misc)).ours(),
+    opt(Id::Ensure, "ensure", Flag, C, Neutral).ours(),
+    opt(Id::EnsureAbsent, "ensure-absent", Flag, X, Always(Mode::Misc)).ours(),
     opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
 ];
 

@@ -36,7 +36,7 @@ pub fn run(req: &AssembleRequest) -> Exit {
     }
 }
 
-fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
+pub(super) fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
     let Some(array) = req.array.as_deref().filter(|_| !req.common.scan) else {
         return Err(no_scan());
     };

@@ -21,6 +21,7 @@ pub fn configure(request: &mut Request) -> Conf {
         Request::Misc(r) => &mut r.common,
         Request::Manage(r) => &mut r.common,
         Request::Restore(r) => &mut r.common,
+        Request::Absent(r) => &mut r.common,
         Request::NotYet(r) => &mut r.common,
     };
     if common.offline {
@@ -37,6 +38,7 @@ pub fn configure(request: &mut Request) -> Conf {
         && r.common.metadata.is_none()
     {
         r.common.metadata = conf.create.metadata;
+        r.common.metadata_of_conf = conf.create.metadata.is_some();
     }
     conf
 }

@@ -230,7 +230,7 @@ fn identity(common: &Common, device: &RealDevice, sb: &Super, file: &Path) -> Re
         Super::V1(sb) => sb.super_offset().saturating_mul(512),
         Super::V0(_) => crate::superblock::v0::super_offset(device.size()).map_or(u64::MAX, |at| at.0),
     };
-    let others: Vec<zero::Target> = if common.force > 0 { zero::md_superblocks(device) } else { Vec::new() }
+    let others: Vec<zero::Target> = if common.force > 0 { zero::md_superblocks(device).targets } else { Vec::new() }
         .into_iter()
         .filter(|t| t.offset != at)
         .collect();

@@ -10,6 +10,7 @@ pub mod configured;
 pub mod create;
 pub mod detail;
 pub mod dump;
+pub mod ensure;
 pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
@@ -45,6 +46,7 @@ pub fn run(mut request: Request) -> Exit {
         Request::Build(r) => noted(&r.common, || build::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
+        Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),

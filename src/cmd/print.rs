@@ -2,9 +2,27 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Stdout is for one report; all else goes to stderr.
+static REPORT_ONLY: AtomicBool = AtomicBool::new(false);
+
+/// Keeps stdout for the document that [`report`] prints.
+pub fn only_report() {
+    REPORT_ONLY.store(true, Ordering::Relaxed);
+}
 
 /// Writes to stdout, as it is. Whether anybody still reads.
 pub fn out(text: &str) -> bool {
+    if REPORT_ONLY.load(Ordering::Relaxed) {
+        err(text);
+        return true;
+    }
+    report(text)
+}
+
+/// Writes to stdout, whatever [`only_report`] says.
+pub fn report(text: &str) -> bool {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
 }

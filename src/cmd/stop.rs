@@ -23,9 +23,9 @@ const PERHAPS: &str = "Perhaps a running process, mounted filesystem or active v
 
 /// How much is said.
 #[derive(Clone, Copy)]
-struct Say {
-    stopped: bool,
-    errors: bool,
+pub(super) struct Say {
+    pub(super) stopped: bool,
+    pub(super) errors: bool,
 }
 
 /// Stops these arrays, one after the other.
@@ -61,7 +61,7 @@ pub fn scan(common: &Common) -> Exit {
     }
 }
 
-fn steps(devname: &str) -> Plan {
+pub(super) fn steps(devname: &str) -> Plan {
     let devname = || devname.to_owned();
     Plan { steps: vec![Step::StopArray { devname: devname() }, Step::Forget { devname: devname() }] }
 }
@@ -116,7 +116,7 @@ fn name_holders(host: &Host, path: &Path) {
     }
 }
 
-fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
+pub(super) fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
     if is_no_array(host, path) {
         return stopped(path, say);
     }

@@ -68,6 +68,11 @@ fn one(host: &Host, common: &Common, path: &Path, device: &str) -> Result<Plan, 
             lines.extend(e.after);
             return Err(Failure { lines, exit: Exit::FAIL, even_if_quiet: true });
         }
+        if !common.is_quiet() {
+            for t in targets.iter().filter(|t| !t.found.is_empty()) {
+                print::complain(format!("note: zeroed on {device}, at byte {}: {}", t.offset, t.found));
+            }
+        }
     }
     Ok(plan)
 }
@@ -97,7 +102,10 @@ fn open(host: &Host, common: &Common, path: &Path, device: &str) -> Result<RealD
 
 /// Every md superblock; DDF and IMSM with `--force` only.
 fn any(common: &Common, dev: &RealDevice, device: &str) -> Result<Vec<Target>, Failure> {
-    let mut targets = zero::md_superblocks(dev);
+    let zero::Superblocks { mut targets, elsewhere } = zero::md_superblocks(dev);
+    if common.force > 0 {
+        targets.extend(elsewhere.iter().cloned());
+    }
     if let Some(found) = foreign::container(dev) {
         if common.force > 0 {
             targets.extend(zero::container(dev, &found));
@@ -107,8 +115,17 @@ fn any(common: &Common, dev: &RealDevice, device: &str) -> Result<Vec<Target>, F
             print::complain(format!("{device} also holds {}, which is left: --force zeroes it", found.name()));
         }
     }
+    let left: Vec<String> = elsewhere
+        .iter()
+        .filter(|_| common.force == 0)
+        .map(|t| format!("note: left on {device}, at byte {}: {}; --force zeroes it", t.offset, t.found))
+        .collect();
     if targets.is_empty() {
-        return failure(vec![format!("Unrecognised md component device - {device}")], Exit::OK);
+        let lines = std::iter::once(format!("Unrecognised md component device - {device}")).chain(left);
+        return failure(lines.collect(), Exit::OK);
+    }
+    if !common.is_quiet() {
+        left.iter().for_each(print::complain);
     }
     Ok(targets)
 }
@@ -138,14 +155,16 @@ fn set(common: &Common, dev: &RealDevice, device: &str, found: Option<Found>) ->
 
 /// The one superblock of the format that `--metadata` names; with `--force` its place, whatever is there.
 fn named(common: &Common, dev: &RealDevice, device: &str, metadata: Metadata) -> Result<Vec<Target>, Failure> {
-    let (place, is_there) = match metadata {
-        Metadata::V090 => (zero::v090_place(dev), foreign::v090(dev).is_some()),
-        Metadata::V1_0 => v1_at(dev, Minor::V0),
-        Metadata::V1_1 => v1_at(dev, Minor::V1),
-        Metadata::V1_2 | Metadata::Ddf | Metadata::Imsm => v1_at(dev, Minor::V2),
+    let zero::Superblocks { targets, elsewhere } = zero::md_superblocks(dev);
+    let v1 = |minor| zero::v1_place(dev, minor);
+    let place = match metadata {
+        Metadata::V090 => zero::v090_place(dev),
+        Metadata::V1_0 => v1(Minor::V0),
+        Metadata::V1_1 => v1(Minor::V1),
+        Metadata::V1_2 | Metadata::Ddf | Metadata::Imsm => v1(Minor::V2),
         Metadata::V1Default => match v1::read_any(dev) {
-            Ok(Some((minor, _))) => v1_at(dev, minor),
-            _ => v1_at(dev, Minor::V2),
+            Ok(Some((minor, _))) => v1(minor),
+            _ => v1(Minor::V2),
         },
     };
     let Some(place) = place else {
@@ -153,8 +172,12 @@ fn named(common: &Common, dev: &RealDevice, device: &str, metadata: Metadata) ->
         let line = format!("{device} is too small for md: size is {sectors} sectors.");
         return Err(Failure { lines: vec![line], exit: Exit::FAIL, even_if_quiet: true });
     };
-    if is_there {
-        return Ok(vec![place]);
+    if let Some(found) = targets.into_iter().find(|t| t.offset == place.offset) {
+        return Ok(vec![found]);
+    }
+    if elsewhere.iter().any(|t| t.offset == place.offset) && common.force == 0 {
+        let line = format!("No superblock found on {device} (super_offset is wrong)");
+        return Err(Failure { lines: vec![line], exit: Exit::USAGE, even_if_quiet: true });
     }
     let mut word = [0u8; 4];
     let got = dev.read_at(place.offset, &mut word).map_or(0, |()| u32::from_le_bytes(word));
@@ -167,8 +190,4 @@ fn named(common: &Common, dev: &RealDevice, device: &str, metadata: Metadata) ->
         print::complain(if common.plan { "superblock would be zeroed anyway" } else { "superblock zeroed anyway" });
     }
     Ok(vec![place])
-}
-
-fn v1_at(dev: &RealDevice, minor: Minor) -> (Option<Target>, bool) {
-    (zero::v1_place(dev, minor), matches!(v1::read(dev, minor), Ok(Some(_))))
 }

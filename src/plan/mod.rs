@@ -8,6 +8,7 @@ pub mod bitmap_place;
 pub mod build;
 pub mod create;
 pub mod dump;
+pub mod ensure;
 pub mod file_step;
 pub mod lazy;
 pub mod manage;

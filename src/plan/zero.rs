@@ -5,8 +5,10 @@ use std::path::Path;
 use super::step::{Plan, Step};
 use crate::blockio::ReadAt;
 use crate::superblock::foreign::{self, Found};
-use crate::superblock::v1::{self, Minor, SUPER_BYTES};
+use crate::superblock::v0;
+use crate::superblock::v1::{self, MAGIC, Minor, SUPER_BYTES, SuperV1};
 use crate::units::Sectors;
+use crate::uuid::Uuid;
 
 /// Bytes that are zeroed of a v1.x superblock: the fixed part in whole sectors, as the reference does.
 const V1_BYTES: usize = 512;
@@ -22,10 +24,23 @@ pub struct Target {
     pub len: usize,
     /// What it is, for a person.
     pub what: String,
+    /// What was found there: `metadata 1.2 of array UUID (name)`.
+    pub found: String,
+    /// The array that it belongs to.
+    pub array: Option<Uuid>,
 }
 
 fn target(offset: u64, len: usize, what: impl Into<String>) -> Target {
-    Target { offset, len, what: what.into() }
+    Target { offset, len, what: what.into(), found: String::new(), array: None }
+}
+
+/// What is where superblocks lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Superblocks {
+    /// To be zeroed, the one created last first: the order in which the reference finds them. Damaged ones too.
+    pub targets: Vec<Target>,
+    /// Sound ones that say of themselves that they lie elsewhere: a partition's, seen through its disk.
+    pub elsewhere: Vec<Target>,
 }
 
 /// Where a v1.x superblock is, or would be; `None` on a device too small for one.
@@ -41,20 +56,68 @@ pub fn v090_place(dev: &dyn ReadAt) -> Option<Target> {
     Some(target(foreign::v090_offset(dev.size().0)?, SUPER_BYTES, "zero the superblock, metadata 0.90"))
 }
 
-/// All md superblocks of the device, the one created last first: the order in which the reference finds them.
+/// All md superblocks of the device: whatever lies at the place of one and has the magic.
 #[must_use]
-pub fn md_superblocks(dev: &dyn ReadAt) -> Vec<Target> {
+pub fn md_superblocks(dev: &dyn ReadAt) -> Superblocks {
+    let mut all = Superblocks::default();
     let mut found: Vec<(u64, Target)> = Vec::new();
-    if let (Some(old), Some(place)) = (foreign::v090(dev), v090_place(dev)) {
-        found.push((u64::from(old.ctime), place));
-    }
+    found.extend(v090_found(dev));
     for minor in Minor::ALL {
-        if let (Ok(Some(sb)), Some(place)) = (v1::read(dev, minor), v1_place(dev, minor)) {
-            found.push((sb.ctime(), place));
-        }
+        let Some((ctime, place, is_elsewhere)) = v1_found(dev, minor) else { continue };
+        if is_elsewhere { all.elsewhere.push(place) } else { found.push((ctime, place)) }
     }
     found.sort_by_key(|(ctime, _)| std::cmp::Reverse(*ctime));
-    found.into_iter().map(|(_, place)| place).collect()
+    all.targets = found.into_iter().map(|(_, place)| place).collect();
+    all
+}
+
+/// Whether the magic lies there, in either byte order.
+#[must_use]
+pub fn has_magic(dev: &dyn ReadAt, place: &Target) -> bool {
+    let mut magic = [0u8; 4];
+    let read = dev.read_at(place.offset, &mut magic);
+    read.is_ok() && (magic == MAGIC.to_le_bytes() || (magic == MAGIC.to_be_bytes() && place.len == SUPER_BYTES))
+}
+
+/// With its time of creation: 0 where that cannot be trusted.
+fn v090_found(dev: &dyn ReadAt) -> Option<(u64, Target)> {
+    let mut place = v090_place(dev).filter(|p| has_magic(dev, p))?;
+    let Ok(Some(sb)) = v0::read(dev) else {
+        place.found = "metadata 0.90, damaged: the version is wrong".into();
+        return Some((0, place));
+    };
+    let sum = if sb.sb_csum() == sb.computed_csum() { "" } else { ", damaged: the checksum is wrong" };
+    place.found = format!("metadata 0.90 of array {}{sum}", sb.uuid());
+    place.array = Some(sb.uuid());
+    Some((sb.ctime().into(), place))
+}
+
+/// With its time of creation, and whether it belongs elsewhere.
+fn v1_found(dev: &dyn ReadAt, minor: Minor) -> Option<(u64, Target, bool)> {
+    let mut place = v1_place(dev, minor).filter(|p| has_magic(dev, p))?;
+    let mut bytes = [0u8; SUPER_BYTES];
+    let kind = format!("metadata 1.{}", minor.number());
+    let sb = dev.read_at(place.offset, &mut bytes).ok().and_then(|()| SuperV1::from_bytes(&bytes));
+    let Some(sb) = sb else {
+        place.found = format!("{kind}, damaged: the version is wrong");
+        return Some((0, place, false));
+    };
+    let name = escape(&sb.set_name());
+    place.array = Some(sb.set_uuid());
+    place.found = format!("{kind} of array {}{name}", sb.set_uuid());
+    let sound = sb.sb_csum() == sb.computed_csum();
+    let is_here = sb.super_offset().checked_mul(512) == Some(place.offset);
+    if !sound {
+        place.found.push_str(", damaged: the checksum is wrong");
+    } else if !is_here {
+        place.found.push_str(&format!(", which says that it lies at sector {}", sb.super_offset()));
+    }
+    Some((sb.ctime(), place, sound && !is_here))
+}
+
+/// A name in brackets; nothing for none.
+fn escape(name: &[u8]) -> String {
+    if name.is_empty() { String::new() } else { format!(" ({})", String::from_utf8_lossy(name).escape_debug()) }
 }
 
 /// The blocks by which a set's metadata is recognised; none for anything but DDF and IMSM.
@@ -87,7 +150,6 @@ pub fn plan(device: &Path, targets: &[Target]) -> Plan {
 mod tests {
     use super::*;
     use crate::device::mem::MemDevice;
-    use crate::superblock::v1::SuperV1;
 
     fn with_supers(ctimes: [u64; 3]) -> MemDevice {
         let mut dev = MemDevice::new(1 << 20);
@@ -96,6 +158,7 @@ mod tests {
             let mut sb = SuperV1::empty();
             sb.set_super_offset(at.0);
             sb.set_ctime_raw(ctime);
+            sb.update_csum();
             let at = usize::try_from(at.0).unwrap() * 512;
             dev.bytes[at..at + SUPER_BYTES].copy_from_slice(sb.bytes());
         }
@@ -105,14 +168,42 @@ mod tests {
     #[test]
     fn all_superblocks_are_found_the_last_created_first() {
         let dev = with_supers([5, 9, 7]);
-        let offsets: Vec<u64> = md_superblocks(&dev).iter().map(|t| t.offset).collect();
+        let offsets: Vec<u64> = md_superblocks(&dev).targets.iter().map(|t| t.offset).collect();
         assert_eq!(offsets, [0, 4096, (1 << 20) - 8192]);
+    }
+
+    #[test]
+    fn damaged_ones_are_found_too_and_one_that_belongs_elsewhere_is_told_apart() {
+        let at = [(1usize << 20) - 8192, 0, 4096];
+        let mut dev = with_supers([5, 9, 7]);
+        dev.bytes[at[0] + 40] ^= 1;
+        dev.bytes[at[1] + 4] = 3;
+        let mut sb = v1::read(&dev, Minor::V2).unwrap().unwrap();
+        sb.set_super_offset(100);
+        sb.update_csum();
+        dev.bytes[at[2]..at[2] + SUPER_BYTES].copy_from_slice(sb.bytes());
+        let place = usize::try_from(foreign::v090_offset(1 << 20).unwrap()).unwrap();
+        dev.bytes[place..place + 4].copy_from_slice(&MAGIC.to_be_bytes());
+        dev.bytes[place + 7] = 9;
+        let all = md_superblocks(&dev);
+        let texts: Vec<(u64, &str)> =
+            all.targets.iter().map(|t| (t.offset, t.found.rsplit_once(", ").unwrap().1)).collect();
+        assert_eq!(
+            texts,
+            [
+                (at[0] as u64, "damaged: the checksum is wrong"),
+                (place as u64, "damaged: the version is wrong"),
+                (at[1] as u64, "damaged: the version is wrong")
+            ]
+        );
+        assert_eq!((all.elsewhere.len(), all.elsewhere[0].offset), (1, at[2] as u64));
+        assert!(all.elsewhere[0].found.ends_with("which says that it lies at sector 100"));
     }
 
     #[test]
     fn a_blank_or_tiny_device_has_nothing_to_zero() {
         for len in [0, 511, 4096, 1 << 20] {
-            assert_eq!(md_superblocks(&MemDevice::new(len)), Vec::new());
+            assert_eq!(md_superblocks(&MemDevice::new(len)), Superblocks::default());
         }
         assert_eq!(v1_place(&MemDevice::new(4096), Minor::V2), None);
         assert_eq!(v090_place(&MemDevice::new(65_535)), None);
@@ -121,7 +212,7 @@ mod tests {
     #[test]
     fn every_write_lies_inside_the_device_and_is_synced() {
         let dev = with_supers([1, 2, 3]);
-        let plan = plan(Path::new("x"), &md_superblocks(&dev));
+        let plan = plan(Path::new("x"), &md_superblocks(&dev).targets);
         assert_eq!(plan.steps.len(), 6);
         for pair in plan.steps.chunks(2) {
             let [Step::Write { offset, bytes, .. }, Step::Sync { .. }] = pair else { panic!("{pair:?}") };

@@ -33,11 +33,13 @@ pub(super) struct Gathered {
     pub by_index: Vec<Option<usize>>,
     pub open: Vec<RealDevice>,
     pub warned: bool,
+    /// Something else than md members begin with is on a device.
+    pub content: bool,
 }
 
 /// Opens every device, warns of what is on it, and refuses what is in use.
 pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
-    let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false };
+    let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false, content: false };
     let loud = !(req.common.run && req.common.is_quiet());
     // The reference says it where it chose the version itself.
     let chosen = req.common.metadata.is_none();
@@ -74,7 +76,9 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
             faults.iter().for_each(|l| if l.starts_with("device ") { err(&format!("{l}\n")) } else { complain(l) });
             continue;
         }
-        g.warned |= g.open.last().is_some_and(|d| warn_of_content(path, d, loud));
+        let (asked, content) = g.open.last().map_or((false, false), |d| warn_of_content(path, d, loud));
+        g.warned |= asked || (content && req.common.ensure);
+        g.content |= content;
         if at_start && !noted {
             noted = true;
             g.warned = true;
@@ -139,10 +143,11 @@ fn local_time(seconds: i64) -> String {
     crate::kernel::clock::local(seconds).map(|t| crate::time::asctime(&t)).unwrap_or_default()
 }
 
-/// Prints what is on the device, in the reference's words. Whether there is anything.
-fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> bool {
+/// Prints what is on the device, in the reference's words. Whether there is anything that the reference asks about, and
+/// whether there is anything at all.
+fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> (bool, bool) {
     let shown = path.display();
-    let mut warned = false;
+    let (mut warned, mut content) = (false, false);
     let mut say = |to_stdout: bool, text: String| {
         warned = true;
         if loud {
@@ -160,6 +165,7 @@ fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> bool {
             say(true, format!("mdadm: size={}K  mtime={mtime}\n", fs.size_kib.unwrap_or(0)));
         } else {
             // The reference does not know it and so does not ask.
+            content = true;
             if loud {
                 complain(format!("{shown} appears to contain {}", fs.name()));
             }
@@ -179,7 +185,7 @@ fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> bool {
         say(false, format!("mdadm: partition table exists on {shown}\n"));
         let _ = table;
     }
-    warned
+    (warned, warned || content)
 }
 
 fn facts(

@@ -29,6 +29,9 @@ use identity::identity;
 /// Runs the request.
 #[must_use]
 pub fn run(req: &CreateRequest) -> Exit {
+    if req.common.ensure {
+        return super::ensure::ensure(req);
+    }
     match create(req) {
         Ok(exit) => exit,
         Err(refusal) => {
@@ -40,11 +43,12 @@ pub fn run(req: &CreateRequest) -> Exit {
     }
 }
 
-fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
+pub(super) fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     if req.write_zeroes && !req.assume_clean && !req.common.plan {
         out("mdadm: Disk zeroing requested, setting --assume-clean to skip resync\n");
     }
     let wants_bitmap = design::asks_for_bitmap(req)
+        && !alone(req)
         && ask(
             "To optimize recovery speed, it is recommended to enable write-intent bitmap, do you want to enable it now? [y/N]? ",
         );
@@ -75,7 +79,7 @@ fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     let in_place = req.common.force > 0 || matches!(design.bitmap, NewBitmapKind::Lockless(_)) || full;
     let places = slots::assign(design.level, design.raid_disks, &present, in_place, design.assume_clean);
     refuse_too_few(&design, &places, &present)?;
-    if warned && !req.common.plan {
+    if warned && !req.common.plan && (gathered.content || !alone(req)) {
         confirm(req)?;
     }
     remarks(req, &design, &gathered.members);
@@ -136,6 +140,12 @@ fn refuse_too_few(design: &Design, places: &slots::Slots, present: &[bool]) -> R
     )))
 }
 
+/// A program that ensures something, without a terminal: it is not kept waiting for an answer.
+fn alone(req: &CreateRequest) -> bool {
+    use std::io::IsTerminal;
+    req.common.ensure && !std::io::stdin().is_terminal()
+}
+
 /// Asks on stderr and reads stdin as the reference does, two bytes at a time: `y` and a line end say yes; the end of input
 /// and all else say no, and what is left of a longer line answers the next question.
 fn ask(question: &str) -> bool {
@@ -169,6 +179,9 @@ fn confirm(req: &CreateRequest) -> Result<(), Refusal> {
             complain("creation continuing despite oddities due to --run");
         }
         return Ok(());
+    }
+    if alone(req) {
+        return Err(Refusal::new("create aborted.").hint("there is nobody to ask; --run overwrites what is there"));
     }
     if ask("Continue creating array [y/N]? ") { Ok(()) } else { Err(Refusal::new("create aborted.")) }
 }
