@@ -381,3 +381,54 @@ fn a_write_behind_that_has_no_effect_is_told() {
         mdadm("--stop /dev/md0").ok();
     }
 }
+
+#[test]
+fn members_with_different_sectors_make_an_array_that_can_be_used_to_its_end() {
+    // An odd number of sectors, and sectors of 4 KiB behind them.
+    let members = [disk(20 * MIB + 512), disk_with_blocks(20 * MIB, 4096), disk_with_blocks(30 * MIB, 4096)];
+    let list = members.join(" ");
+    for words in
+        ["-llinear", "-l0 -c 12", "-l1 -b none -z 9001", "-l5 -b none -z 9001", "-l1 -b lockless -e1.0 -z 9001"]
+    {
+        let out = mdadm(&format!("--create /dev/md0 -R -n3 --assume-clean {words} {list}")).ok();
+        assert!(out.stderr.contains("members have sectors of 512 and 4096 bytes"), "{words}: {}", out.stderr);
+        let size: u64 = sh("blockdev --getsize64 /dev/md0").trim().parse().unwrap();
+        assert!(size.is_multiple_of(4096) && size > 8 * MIB, "{words}: {size}");
+        vm::write_pattern("/dev/md0", 0, size, 9);
+        assert!(vm::verify_pattern("/dev/md0", 0, size, 9).is_empty(), "{words}");
+        mdadm("--stop /dev/md0").ok();
+    }
+    mdadm(&format!("--create /dev/md0 -q -R -n3 -l1 -b none --write-zeroes -z 9001 {list}")).ok();
+}
+
+#[test]
+fn members_that_overlap_or_cannot_be_written_are_refused_with_the_reason() {
+    let members = disks(3, 20 * MIB);
+    let (a, b) = (&members[0], &members[1]);
+    sh(&format!("printf 'label: dos\nstart=2048,size=20000\nstart=24576\n' | sfdisk -q {a}"));
+    let whole = sh("losetup -fP --show /mnt/disk0").trim_end().to_owned();
+    sh(&format!(
+        "ln -s {b} /dev/alias; blockdev --setro {b}; dmsetup create over --table '0 20000 linear {} 0'; dmsetup mknodes",
+        members[2]
+    ));
+    let before = hash(&members);
+    for (list, status, why) in [
+        (format!("{whole} {whole}p1"), 2, format!("{whole}p1 overlaps {whole}, which is listed too")),
+        (format!("{whole}p1 {whole}"), 2, format!("{whole} overlaps {whole}p1, which is listed too")),
+        (format!("{whole}p1 {b}"), 1, format!("{b} is read-only")),
+        (format!("{whole}p1 {}", members[2]), 2, "/dev/mapper/over".to_owned()),
+    ] {
+        let out = mdadm(&format!("--create /dev/md0 -R -l1 -n2 -b none {list}"));
+        assert!(out.status == status && out.stderr.contains(&why), "{list}: {} {}", out.status, out.stderr);
+        assert_eq!(hash(&members), before, "{list}");
+    }
+    sh(&format!("blockdev --setrw {b}"));
+    let out = mdadm(&format!("--create /dev/md0 -R -l1 -n2 -b none {b} /dev/alias"));
+    assert!(out.status == 1 && out.stderr.contains("/dev/alias is listed twice"), "{}", out.stderr);
+    // Two partitions of one disk do not overlap.
+    mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 -b none {whole}p1 {whole}p2")).ok();
+    mdadm("--stop /dev/md0").ok();
+    sh("truncate -s 20M /mnt/x; ln /mnt/x /mnt/y");
+    let out = mdadm("--create z --offline -R -l1 -n2 -b none /mnt/x /mnt/y");
+    assert!(out.status == 1 && out.stderr.contains("/mnt/y is listed twice"), "{}", out.stderr);
+}

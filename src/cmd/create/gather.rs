@@ -1,6 +1,7 @@
 //! The devices of a create: opened, judged, warned about.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{given_offset, given_size};
@@ -57,7 +58,7 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         if !seen.insert(identity_of(path)) {
             return Err(Refusal::new(format!("{shown} is listed twice.")));
         }
-        let device = open_member(path, req)?;
+        let device = open_member(path, req).map_err(|r| name_relative(r, path, &g.members))?;
         refuse_foreign(path, &device)?;
         let member = facts(req, design, slot, arg, path, &device)?;
         let first = g.members.first().unwrap_or(&member);
@@ -94,7 +95,10 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
 fn identity_of(path: &Path) -> String {
     match crate::host::devmap::block_dev(path) {
         Some(dev) => format!("{dev:?}"),
-        None => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
+        None => match std::fs::metadata(path) {
+            Ok(meta) => format!("{}:{}", meta.dev(), meta.ino()),
+            Err(_) => path.display().to_string(),
+        },
     }
 }
 
@@ -112,7 +116,29 @@ fn open_member(path: &Path, req: &CreateRequest) -> Result<RealDevice, Refusal> 
     if device.kind() == NodeKind::File && !req.common.offline {
         return Err(Refusal::new(format!("{shown} is not a block device.")).with_exit(Exit::USAGE));
     }
+    if is_read_only(&device) {
+        return Err(Refusal::new(format!("{shown} is read-only.")));
+    }
     Ok(device)
+}
+
+/// The kernel lets a read-only device be opened for writing, and refuses the writes.
+fn is_read_only(device: &RealDevice) -> bool {
+    let node = Host::default().sysfs.root().join(format!("dev/block/{}:{}/ro", device.dev().0, device.dev().1));
+    device.kind() == NodeKind::Block && std::fs::read_to_string(node).is_ok_and(|t| t.trim() == "1")
+}
+
+/// Says where a busy device is a partition of one that is listed too, or has one: it is held by ourselves.
+fn name_relative(refusal: Refusal, path: &Path, listed: &[MemberFacts]) -> Refusal {
+    let sysfs = Host::default().sysfs;
+    let disk = |dev: (u32, u32)| sysfs.disk_name(dev);
+    let Some(this) = crate::host::devmap::block_dev(path) else { return refusal };
+    let relative = listed.iter().find(|m| m.dev != this && disk(m.dev).is_some() && disk(m.dev) == disk(this));
+    match relative {
+        Some(m) if sysfs.block_name(m.dev) != disk(m.dev) && sysfs.block_name(this) != disk(this) => refusal,
+        Some(m) => refusal.hint(format!("{} overlaps {}, which is listed too.", path.display(), m.path.display())),
+        None => refusal,
+    }
 }
 
 fn cannot_open(path: &Path, e: &std::io::Error) -> Refusal {

@@ -197,6 +197,12 @@ fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     if req.common.run && req.bitmap.is_none() && design.bitmap == NewBitmapKind::None && design.level.is_redundant() {
         complain("no write-intent bitmap: a crash means a full resync; add --bitmap=internal or --bitmap=lockless");
     }
+    let blocks = || members.iter().map(|m| m.block);
+    if let (Some(least), Some(most)) = (blocks().min(), blocks().max())
+        && least != most
+    {
+        complain(format!("note: members have sectors of {least} and {most} bytes: those of the array have {most}"));
+    }
     if let Some(why) = design::idle_write_behind(req, design) {
         complain(format!("note: --write-behind has no effect: {why}"));
     }

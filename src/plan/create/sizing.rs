@@ -224,10 +224,16 @@ fn common_size(
         }
         _ => least.unwrap_or_default(),
     };
+    let size = size.round_down(largest_block(members));
     if size.0 == 0 {
         return Err(Refusal::new(format!("--size is less than one chunk ({}K).", KiB(shape.chunk.0 / 2))));
     }
     Ok(size)
+}
+
+/// The sectors of the array, in sectors of 512 bytes: those of the member that has the largest.
+fn largest_block(members: &[MemberFacts]) -> Sectors {
+    Sectors(members.iter().map(|m| u64::from(m.block) / SECTOR_BYTES).max().unwrap_or(1).max(1))
 }
 
 fn places(
@@ -247,7 +253,13 @@ fn places(
             )));
         }
         match place::place(shape, member.size, data_offset, sync) {
-            Ok(p) => placed.push(p),
+            Ok(mut p) => {
+                // Where members follow one another, each must begin at a whole sector of the array.
+                if !shape.level.has_size() {
+                    p.data_size = p.data_size.round_down(largest_block(members));
+                }
+                placed.push(p);
+            }
             Err(NoPlace::OffsetTooSmall(least)) => return Err(too_near(shape, member, data_offset, least)),
             Err(NoPlace::TooSmall | NoPlace::NoSpace) => {
                 return Err(aborted(vec![format!("no free space left on {path}")]));
