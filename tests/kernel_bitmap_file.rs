@@ -277,3 +277,88 @@ fn a_built_mirror_resyncs_what_its_file_marks_and_nothing_else() {
     mdadm(&format!("{anew} {} -W {}", disks[0], disks[1])).ok();
     assert!(mdadm(&format!("-X {file}")).ok().stdout.contains("Allow write behind, max 9"));
 }
+
+/// The file behind a loop device.
+fn backing(disk: &str) -> String {
+    sh(&format!("losetup -n -O BACK-FILE {disk}")).trim().to_owned()
+}
+
+#[test]
+fn after_a_power_cut_only_what_the_file_marks_is_resynced() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(2, 32 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks.join(" "));
+    let create = format!("--create /dev/md0 -q --run -l1 -n2 --bitmap-chunk=1M --delay=1 --bitmap={file}");
+    if !taken(&mdadm(&format!("{create} {all}"))) {
+        return;
+    }
+    write_pattern("/dev/md0", 0, 30 * MIB, 1);
+    vm::wait_sync("md0");
+    wait_clean(&file);
+    // From here on neither bits nor the mark of being written to are taken back: what the disks hold is what a power cut
+    // at any later moment leaves.
+    vm::set_attr("md0", "bitmap/time_base", "300");
+    vm::set_attr("md0", "safe_mode_delay", "300");
+    write_pattern("/dev/md0", 5 * MIB, 2 * MIB, 2);
+    assert_eq!(attr("md0", "array_state"), "active");
+    let source = sh(&format!("findmnt -n -o SOURCE {dir}")).trim().to_owned();
+    let copies: Vec<String> = [&disks[0], &disks[1], &source]
+        .iter()
+        .enumerate()
+        .map(|(n, disk)| {
+            let copy = format!("/mnt/cut{n}");
+            sh(&format!("sync {0}; cp --sparse=always {0} {copy}", backing(disk)));
+            copy
+        })
+        .collect();
+    mdadm("--stop /dev/md0").ok();
+    sh(&format!("umount {dir}; losetup -d {all} {source}"));
+    // One write had reached the first member only; and the second has a difference of old where the bitmap is clean.
+    let second = vm::slice(&copies[1], MIB, 31 * MIB);
+    for mib in [5, 20] {
+        write_pattern(&second, mib * MIB, MIB, 9);
+    }
+    sh(&format!("losetup -d {second}"));
+    let loops: Vec<String> = copies.iter().map(|c| sh(&format!("losetup -f --show {c}")).trim().to_owned()).collect();
+    sh(&format!("mount -t ext4 {} {dir}", loops[2]));
+    let (dirty, _) = bits(&file);
+    assert!((2..=3).contains(&dirty), "{dirty} chunks of 1 MiB for 2 MiB written");
+    let detail = mdadm(&format!("-E {}", loops[0])).ok().stdout;
+    assert!(detail.contains("Data Offset : 2048 sectors"), "{detail}");
+    assert!(detail.contains("State : active"), "{detail}");
+    let out = mdadm(&format!("--assemble /dev/md0 --bitmap={file} {} {}", loops[0], loops[1])).ok();
+    assert!(!out.stderr.contains("out of date"), "{}", out.stderr);
+    vm::wait_sync("md0");
+    mdadm("--stop /dev/md0").ok();
+    let holds = |copy: &str, at: u64, mib: u64, seed: u64| {
+        let member = vm::slice(copy, MIB, 31 * MIB);
+        verify_pattern(&member, at * MIB, mib * MIB, seed).is_empty()
+    };
+    assert!(holds(&copies[0], 0, 5, 1) && holds(&copies[0], 5, 2, 2) && holds(&copies[0], 7, 23, 1));
+    assert!(holds(&copies[1], 5, 2, 2), "resynced");
+    assert!(holds(&copies[1], 20, 1, 9), "not resynced: it was clean");
+}
+
+#[test]
+fn a_failed_member_comes_back_by_the_file() {
+    let dir = mounted("xfs");
+    let disks = vm::disks(2, 32 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks.join(" "));
+    let create =
+        format!("--create /dev/md0 -q --run --assume-clean -l1 -n2 --bitmap-chunk=1M --delay=1 --bitmap={file}");
+    if !taken(&mdadm(&format!("{create} {all}"))) {
+        return;
+    }
+    write_pattern("/dev/md0", 0, 30 * MIB, 1);
+    wait_clean(&file);
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
+    write_pattern("/dev/md0", 8 * MIB, MIB, 2);
+    let out = mdadm(&format!("/dev/md0 --re-add {}", disks[1])).ok();
+    assert!(out.stderr.contains(&format!("re-added {}", disks[1])), "{}", out.stderr);
+    assert!(out.stderr.contains("1 MiB of 31 MiB are rebuilt"), "{}", out.stderr);
+    vm::wait_sync("md0");
+    assert_eq!(attr("md0", "degraded"), "0");
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+    assert!(verify_pattern("/dev/md0", 8 * MIB, MIB, 2).is_empty());
+    assert!(verify_pattern("/dev/md0", 9 * MIB, 21 * MIB, 1).is_empty());
+}

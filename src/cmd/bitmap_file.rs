@@ -7,9 +7,11 @@ use std::path::Path;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, XFS_SUPER_MAGIC, statfs};
 
 use super::apply::reason;
-use crate::bitmap::{BitmapError, file};
+use crate::bitmap::BitmapError;
+use crate::bitmap::file::{self, FileBitmap};
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
+use crate::host::node::OpenArray;
 use crate::kernel::md;
 use crate::plan::bitmap_file::{FileFacts, FileState};
 
@@ -89,8 +91,15 @@ fn user(host: &Host, file: (u64, u64)) -> Option<String> {
     })
 }
 
+/// The bitmap file of a running array as it is on the disk; `None` where it has none, or none that can be read.
+#[must_use]
+pub fn of_array(array: &OpenArray) -> Option<FileBitmap> {
+    let path = md::get_bitmap_file(&array.file).ok()??;
+    file::read(&RealDevice::open(Path::new(&path), Access::Read).ok()?).ok()
+}
+
 /// Whether the running array has its bitmap in a file, as was asked.
 #[must_use]
-pub fn active(array: &crate::host::node::OpenArray) -> bool {
+pub fn active(array: &OpenArray) -> bool {
     md::get_bitmap_file(&array.file).is_ok_and(|path| path.is_some())
 }

@@ -7,6 +7,7 @@ use crate::bitmap::header::BitmapSuper;
 use crate::bitmap::summary;
 use crate::cli::request::ManageItem;
 use crate::cmd::apply::reason;
+use crate::cmd::bitmap_file;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::devmap::{DevMap, block_dev};
@@ -113,7 +114,9 @@ impl Manager<'_> {
             let sysfs_block = array.sysfs.get(attr::LOGICAL_BLOCK_SIZE).filter(|b| *b > 0);
             let block = sysfs_block.or_else(|| crate::kernel::blk::logical_block_size(&array.file).ok()).unwrap_or(512);
             let readonly = state == Some(ArrayState::Readonly);
-            return Ok((Running { version, sb, old, bitmap, block, readonly }, device));
+            let uuid = old.as_ref().map_or(sb.set_uuid(), |old| old.bitmap_uuid());
+            let bitmap_file = bitmap_file::of_array(array).map(|b| b.sb).filter(|b| b.uuid() == uuid);
+            return Ok((Running { version, sb, old, bitmap, bitmap_file, block, readonly }, device));
         }
         Err(Refusal::new(format!("cannot add {shown} to {name}: no active member's superblock can be read")))
     }

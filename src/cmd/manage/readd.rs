@@ -245,16 +245,24 @@ impl Manager<'_> {
         Ok(found)
     }
 
-    /// How much the bitmap says has to be rebuilt.
-    fn say_missed(&self, target: &Target, running: &Running, good: &RealDevice) {
-        let Ok(Some(bitmap)) = summary::read(good, &running.sb) else { return };
-        let Ok(Some(counts)) = summary::counts(good, &bitmap) else { return };
-        let chunks = match counts {
+    /// How many bytes the bitmap marks, of how many.
+    fn missed(&self, running: &Running, good: &RealDevice) -> Option<(u64, u64)> {
+        if running.bitmap_file.is_some() {
+            let bitmap = crate::cmd::bitmap_file::of_array(self.array.as_ref()?)?;
+            return Some((bitmap.dirty_sectors().bytes()?.0, Sectors(bitmap.sb.sync_size()).bytes()?.0));
+        }
+        let bitmap = summary::read(good, &running.sb).ok()??;
+        let chunks = match summary::counts(good, &bitmap).ok()?? {
             Counts::Bits { dirty } => dirty,
             Counts::States(states) => states.resync_chunks(false),
         };
         let size = bitmap.sb.sync_size().saturating_mul(512);
-        let bytes = chunks.saturating_mul(bitmap.chunk_bytes.unwrap_or(0)).min(size);
+        Some((chunks.saturating_mul(bitmap.chunk_bytes.unwrap_or(0)).min(size), size))
+    }
+
+    /// How much the bitmap says has to be rebuilt.
+    fn say_missed(&self, target: &Target, running: &Running, good: &RealDevice) {
+        let Some((bytes, size)) = self.missed(running, good) else { return };
         if self.req.common.verbose >= 0 {
             self.say(format!(
                 "the bitmap covers what {} missed: {} MiB of {} MiB are rebuilt",

@@ -29,6 +29,8 @@ pub struct Running {
     pub old: Option<Box<SuperV0>>,
     /// Its bitmap's, where the bitmap is on the members.
     pub bitmap: Option<BitmapSuper>,
+    /// That of its bitmap file, where it has one.
+    pub bitmap_file: Option<BitmapSuper>,
     /// Logical block size of the array in bytes.
     pub block: u32,
     /// The array is read-only.

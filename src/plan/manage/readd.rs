@@ -112,7 +112,9 @@ pub fn judge(
     if former.has(feature::JOURNAL) || former.has(feature::REPLACEMENT) || former.has(feature::RESHAPE_ACTIVE) {
         return Verdict::Never("it was a replacement, or was being reshaped".into());
     }
-    let Some(bitmap) = running.bitmap.as_ref().filter(|_| former.has(feature::BITMAP_OFFSET)) else {
+    // Members do not tell of a bitmap file.
+    let on_members = running.bitmap.as_ref().filter(|_| former.has(feature::BITMAP_OFFSET));
+    let Some(bitmap) = running.bitmap_file.as_ref().or(on_members) else {
         return Verdict::Never("there is no bitmap that tells what it missed".into());
     };
     match covered(array, running, former, bitmap).and_then(|()| log()) {
@@ -228,7 +230,7 @@ mod tests {
         let mut array = array;
         array.members.remove(0);
         let version = Version::V1(Minor::V2);
-        (array, Running { version, sb, old: None, bitmap, block: 512, readonly: false }, former)
+        (array, Running { version, sb, old: None, bitmap, bitmap_file: None, block: 512, readonly: false }, former)
     }
 
     type Change = fn(&mut ArrayFacts, &mut Running, &mut SuperV1);
@@ -244,6 +246,14 @@ mod tests {
     fn only_what_is_proven_comes_back_by_the_bitmap() {
         assert_eq!(verdict(|_, _, _| {}, Ok(())), Verdict::Proven(0));
         assert!(matches!(verdict(|_, _, _| {}, Err("no".into())), Verdict::Unproven(0, _)));
+        let in_file = |_: &mut ArrayFacts, r: &mut Running, f: &mut SuperV1| {
+            r.bitmap_file = r.bitmap.take();
+            for sb in [&mut r.sb, f] {
+                sb.set_feature_map(0);
+                sb.set_bitmap_offset(0);
+            }
+        };
+        assert_eq!(verdict(in_file, Ok(())), Verdict::Proven(0));
         let unproven: [(&str, Change); 6] = [
             ("rebuilt itself", |_, _, f| f.set_feature_map(feature::BITMAP_OFFSET | feature::RECOVERY_OFFSET)),
             ("another shape", |_, _, f| f.set_size(1024)),

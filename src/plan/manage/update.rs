@@ -103,7 +103,7 @@ mod tests {
         sb.update_csum();
         let bitmap = crate::bitmap::header::BitmapSuper::internal(&new);
         let version = Version::V1(minor);
-        (Running { version, sb: sb.clone(), old: None, bitmap, block: 512, readonly: false }, sb)
+        (Running { version, sb: sb.clone(), old: None, bitmap, bitmap_file: None, block: 512, readonly: false }, sb)
     }
 
     #[test]
