@@ -281,3 +281,38 @@ fn the_file_is_durable_before_the_first_byte_is_overwritten() {
     let device = at(&|l| l.starts_with("pwrite64(") && l.contains(&member));
     assert!(file < dir && dir < device, "{calls}");
 }
+
+#[test]
+fn metadata_0_90_and_1_x_come_back_from_under_each_other() {
+    let members = disks(2, 20 * MIB);
+    let list = members.join(" ");
+    for (old, new) in [("0.90", "1.2"), ("1.0", "0.90"), ("0.90", "0.90"), ("1.2", "1.0")] {
+        mdadm(&format!("--create /dev/md0 -q -R -e{old} -l1 -n2 -b internal --assume-clean {list}")).ok();
+        vm::write_pattern("/dev/md0", 4 * MIB, 4 * MIB, 3);
+        mdadm("--stop /dev/md0").ok();
+        let out = mdadm(&format!("--create /dev/md0 -R -e{new} -l1 -n2 -b internal --assume-clean {list}")).ok();
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--restore-saved {}", named(&out))).ok();
+        mdadm(&format!("--assemble /dev/md0 {list}")).ok();
+        assert!(vm::verify_pattern("/dev/md0", 4 * MIB, 4 * MIB, 3).is_empty(), "{old} {new}");
+        assert_eq!(vm::attr("md0", "metadata_version"), old);
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--zero-superblock -q {list}")).ok();
+    }
+}
+
+#[test]
+fn what_is_too_long_for_a_file_is_left_out_and_that_is_said() {
+    let members = disks(2, 20 * MIB);
+    mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 -b internal --assume-clean {}", members.join(" "))).ok();
+    mdadm("--stop /dev/md0").ok();
+    // A bitmap that claims to be of 2^63 sectors; what is past the device or 8 MiB is not looked at.
+    let disk = File::options().write(true).open(&members[0]).unwrap();
+    disk.write_all_at(&(1u64 << 50).to_le_bytes(), 8192 + 40).unwrap();
+    sh("sync");
+    let out = mdadm(&format!("--zero-superblock {}", members[0])).ok();
+    assert!(out.stderr.contains("is saved in part; to put it back"), "{}", out.stderr);
+    let text = mdadm(&format!("--restore-saved {}", named(&out))).ok().stdout;
+    assert!(text.contains(", in part, before:"), "{text}");
+    mdadm(&format!("--examine {}", members[0])).ok();
+}

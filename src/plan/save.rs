@@ -9,7 +9,7 @@ use crate::bitmap::header::{BitmapSuper, Kind};
 use crate::bitmap::{bits, lockless, summary};
 use crate::blockio::ReadAt;
 use crate::saved::{Content, MAX_DATA, Member, Range};
-use crate::superblock::v0;
+use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{self, Minor, SUPER_BYTES, SuperV1, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
 
@@ -60,14 +60,17 @@ pub fn areas(plan: &Plan, device: &Path, dev: &dyn ReadAt) -> (Vec<Area>, bool) 
     for minor in Minor::ALL {
         if let Some((at, old)) = v1_at(dev, minor)
             && touched(&writes, at, SUPER_BYTES as u64)
-            && !keeps_array(&writes, at, &old)
+            && !keeps_array(&writes, at, |new| {
+                SuperV1::from_bytes(new).is_some_and(|new| new.set_uuid() == old.set_uuid())
+            })
         {
             all.extend(metadata_v1(dev, minor, at, &old));
         }
     }
     if let Some(at) = v0::super_offset(dev.size()).map(|at| at.0)
-        && matches!(v0::read(dev), Ok(Some(_)))
+        && let Ok(Some(old)) = v0::read(dev)
         && touched(&writes, at, v0::SUPER_BYTES as u64)
+        && !keeps_array(&writes, at, |new| SuperV0::from_bytes(new).is_some_and(|new| new.uuid() == old.uuid()))
     {
         all.push(Area { offset: at, len: v0::RESERVED.0, what: "superblock 0.90 and its bitmap".into() });
     }
@@ -87,11 +90,11 @@ fn touched(writes: &[(u64, &[u8])], at: u64, len: u64) -> bool {
 }
 
 /// Whether the superblock that is written there is of the same array: an edit.
-fn keeps_array(writes: &[(u64, &[u8])], at: u64, old: &SuperV1) -> bool {
+fn keeps_array(writes: &[(u64, &[u8])], at: u64, is_same: impl Fn(&[u8; SUPER_BYTES]) -> bool) -> bool {
     writes.iter().filter(|(offset, _)| *offset == at).any(|(_, bytes)| {
         let mut whole = [0u8; SUPER_BYTES];
         whole.iter_mut().zip(bytes.iter()).for_each(|(dst, src)| *dst = *src);
-        SuperV1::from_bytes(&whole).is_some_and(|new| new.set_uuid() == old.set_uuid())
+        is_same(&whole)
     })
 }
 
@@ -267,6 +270,19 @@ mod tests {
         let found = areas_of(vec![write(4096, sb.write_bytes(512).to_vec())], &dev);
         assert_eq!(found.len(), 1);
         assert!(found[0].len < 4096 && found[0].what.starts_with("what lay under"));
+    }
+
+    #[test]
+    fn metadata_0_90_goes_with_its_bitmap_unless_it_is_edited() {
+        let mut dev = MemDevice::new(SIZE);
+        let at = SIZE - 65_536;
+        let mut sb = SuperV0::empty(v0::Order::Big);
+        sb.put_uuid(Uuid([3; 16]));
+        dev.bytes[at..at + 4096].copy_from_slice(sb.bytes());
+        let gone = areas_of(vec![write(at as u64, vec![0; 4096])], &dev);
+        assert_eq!(gone.iter().map(|a| a.len).sum::<u64>(), 65_536);
+        let edited = areas_of(vec![write(at as u64, sb.swapped().bytes().to_vec())], &dev);
+        assert_eq!(edited.iter().map(|a| a.len).sum::<u64>(), 4096);
     }
 
     #[test]
