@@ -234,6 +234,15 @@ fn a_superblock_that_partition_and_disk_share_is_used_on_the_one_it_belongs_to()
         assert_eq!(out.status, 1, "{}", out.stderr);
         let whose = format!("the superblock found on {} is that of {}: it ", disks[0], parts[0]);
         assert!(out.stderr.contains(&whose), "{}", out.stderr);
+        let lines = vm::mdadm(&format!("--examine --brief --verbose --scan {} {}", disks[0], parts[0])).ok().stdout;
+        assert!(lines.contains(&format!("devices={}\n", parts[0])), "{lines}");
+        let out = vm::mdadm(&format!("--examine {}", disks[0]));
+        // 1.0 records its place: on the disk there is no superblock, and the partition table is shown
+        assert!(meta == "1.0" || out.stderr.contains(&whose), "{}", out.stderr);
+        assert_eq!(out.stdout, vm::reference(&format!("--examine {}", disks[0])).stdout);
+        let zeroed = vm::mdadm(&format!("--zero-superblock {}", disks[0]));
+        assert_eq!(zeroed.status, i32::from(meta == "0.90"), "{}", zeroed.stderr);
+        assert!(vm::mdadm(&format!("--examine {}", parts[0])).status == 0);
         vm::mdadm(&format!("--assemble /dev/md7 --uuid={uuid}")).ok();
         assert!(vm::mdstat().contains("loop0p1") && vm::mdstat().contains("[2/2]"), "{}", vm::mdstat());
         vm::mdadm("--stop /dev/md7").ok();

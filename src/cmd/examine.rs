@@ -8,6 +8,7 @@ use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
 use crate::cli::request::{Common, Metadata, MiscRequest};
 use crate::cmd::member::{Loaded, cannot_open, load};
+use crate::cmd::whose;
 use crate::cmd::{configured, print};
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
@@ -195,11 +196,22 @@ fn examine_device(path: &Path, device: &str, run: &Run) -> Result<Examined, Fail
     let dev = RealDevice::open(path, Access::Read).map_err(|e| Failure::Open(cannot_open(&e)))?;
     let what = match load(&dev, run.common.metadata) {
         Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, run.homehost.as_deref()))),
-        Ok(Some(Loaded::V0(sb))) => What::Old(Box::new(old_member(*sb, run))),
+        Ok(Some(Loaded::V0(sb))) => {
+            if let Some(line) = whose::v0_of_another(&Host::default(), &dev, device, &sb) {
+                if run.common.scan {
+                    return Err(Failure::Nothing(Some(line)));
+                }
+                print::complain(line);
+            }
+            What::Old(Box::new(old_member(*sb, run)))
+        }
         Ok(Some(Loaded::Foreign(found))) => What::Foreign(found),
         Ok(None) if run.common.metadata.is_some() => return Err(Failure::NotOfFormat(first_word(&dev, run))),
         Ok(None) => return Err(Failure::Nothing(None)),
-        Err(e) => return Err(Failure::Nothing(Some(e.to_string()))),
+        Err(e) => {
+            let line = whose::v1_of_another(&Host::default(), &dev, device, &e);
+            return Err(Failure::Nothing(Some(line.unwrap_or_else(|| e.to_string()))));
+        }
     };
     Ok(Examined { device: device.to_owned(), what })
 }

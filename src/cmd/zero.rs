@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::request::{Common, Metadata};
 use crate::cmd::apply::{Session, reason};
+use crate::cmd::whose;
 use crate::cmd::{print, save};
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
@@ -14,6 +15,7 @@ use crate::output::escape;
 use crate::plan::step::Plan;
 use crate::plan::zero::{self, Target};
 use crate::superblock::foreign::{self, Found};
+use crate::superblock::v0;
 use crate::superblock::v1::{self, MAGIC, Minor};
 
 /// Zeroes the superblocks of these devices, one after the other.
@@ -58,6 +60,7 @@ fn one(host: &Host, common: &Common, path: &Path, device: &str) -> Result<Plan, 
         Some(Metadata::Imsm) => set(common, &dev, device, foreign::imsm(&dev).map(Found::Imsm))?,
         Some(metadata) => named(common, &dev, device, metadata)?,
     };
+    refuse_of_another(host, common, &dev, device, &targets)?;
     let plan = zero::plan(path, &targets);
     if !common.plan {
         let mut session = Session::new(host, common);
@@ -75,6 +78,27 @@ fn one(host: &Host, common: &Common, path: &Path, device: &str) -> Result<Plan, 
         }
     }
     Ok(plan)
+}
+
+/// A 0.90 superblock that is that of the device's last partition, or of the whole disk, is not taken from it unasked.
+fn refuse_of_another(
+    host: &Host,
+    common: &Common,
+    dev: &RealDevice,
+    device: &str,
+    targets: &[Target],
+) -> Result<(), Failure> {
+    let place = zero::v090_place(dev);
+    if common.force > 0 || !targets.iter().any(|t| place.as_ref().is_some_and(|p| p.offset == t.offset)) {
+        return Ok(());
+    }
+    let Ok(Some(sb)) = v0::read(dev) else { return Ok(()) };
+    let Some(line) = whose::v0_of_another(host, dev, device, &sb) else { return Ok(()) };
+    let lines = vec![
+        format!("{line} - not zeroing"),
+        format!("name that device, or if this one is meant: mdadm --zero-superblock --force {device}"),
+    ];
+    Err(Failure { lines, exit: Exit::FAIL, even_if_quiet: true })
 }
 
 /// As in the reference, `--force` opens a device that is in use, too.

@@ -125,3 +125,29 @@ fn a_checksum_folded_to_16_bits_counts_as_in_the_kernel() {
     sb.set_sb_csum(sum ^ 1);
     assert!(sb.check(Bytes(1 << 20)).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_view_edits_or_checks_panic_and_what_passes_stays_in_the_table(
+        words in proptest::collection::vec((0usize..1024, proptest::prelude::any::<u32>()), 0..60),
+        small in proptest::collection::vec((128usize..1024, 0u32..40), 0..60),
+        big in proptest::prelude::any::<bool>(),
+        size in 0u64..1 << 40,
+    ) {
+        let mut sb = sample(if big { Order::Big } else { Order::Little });
+        for (n, value) in words.into_iter().chain(small).filter(|(n, _)| *n > word::MINOR_VERSION) {
+            sb.put_word(n, value);
+        }
+        sb.update_csum();
+        let passes = sb.check(Bytes(size)).is_ok();
+        let view = sb.as_v1(Bytes(size));
+        let _ = (view.role(), view.roles().len(), sb.bitmap_uuid(), sb.swapped().swapped() == sb);
+        let mut edited = sb.clone();
+        edited.take_over(&view);
+        edited.count_members();
+        proptest::prop_assert_eq!(edited.sb_csum(), edited.computed_csum());
+        if passes {
+            proptest::prop_assert!(view.dev_number() < 27 && view.raid_disks() <= 27);
+        }
+    }
+}
