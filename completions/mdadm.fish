@@ -28,7 +28,8 @@ complete -c mdadm -l homehost -d 'host that the array belongs to; any for no hos
 complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each' -r
 complete -c mdadm -l nodes -d 'with --bitmap=clustered: nodes of the cluster, each with a bitmap of its own (default 4)' -r
 complete -c mdadm -l home-cluster -d 'with --bitmap=clustered: the cluster\'s name' -r
-complete -c mdadm -s k -l consistency-policy -d 'resync or bitmap' -r -f -a "resync\t''
+complete -c mdadm -l write-journal -d 'log writes to a raid4/5/6 on this device before they go to the members' -r
+complete -c mdadm -s k -l consistency-policy -d 'resync, bitmap, journal or ppl' -r -f -a "resync\t''
 bitmap\t''"
 complete -c mdadm -l logical-block-size -d 'sectors of the array, larger than its members\' (Linux 6.19)' -r
 complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
@@ -72,6 +73,7 @@ complete -c mdadm -s s -l scan -d 'find the devices or arrays'
 complete -c mdadm -l force -d 'go on where that is dangerous'
 complete -c mdadm -l add -d 'add devices that follow: as members of old where that is safe, else as spares'
 complete -c mdadm -l add-spare -d 'add devices that follow as spares, whatever they were'
+complete -c mdadm -l add-journal -d 'make the device that follows the journal of a read-only raid4/5/6'
 complete -c mdadm -s r -l remove -d 'take members that follow out of the array: failed ones and spares'
 complete -c mdadm -l fail -l set-faulty -d 'mark members that follow as faulty'
 complete -c mdadm -l replace -d 'copy members that follow to a spare while they are still read'

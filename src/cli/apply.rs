@@ -10,7 +10,7 @@ use crate::units::Sectors;
 use crate::uuid::Uuid;
 
 use super::error::CliError;
-use super::line::Line;
+use super::line::{Device, Line};
 use super::mode::Mode;
 use super::request::{BitmapChoice, DataOffset, Note, SavedMetadata, SizeChoice, SuperMinor};
 use super::table::Id;
@@ -197,7 +197,10 @@ impl Line {
                 self.note("Please specify only one journal device for the array.");
                 self.note(format!("Ignoring --write-journal {word}..."));
             }
-            Id::WriteJournal => self.journal = Some(PathBuf::from(value)),
+            Id::WriteJournal => {
+                let device = Device { word: value.to_owned(), op: None, write_mostly: None, failfast: None };
+                self.journal = Some((device, self.devices.len()));
+            }
             Id::ConsistencyPolicy => {
                 let bad = || CliError::new(format!("Invalid consistency policy: {word}"));
                 self.policy = Some(words::policy(&word).ok_or_else(bad)?);

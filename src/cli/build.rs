@@ -31,7 +31,7 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         return Err(line.with_notes(not_valid(Spelled::Long(opt.long), mode)));
     }
     check(&line, mode).map_err(|e| line.with_notes(e))?;
-    if let Some(later) = line.later.filter(|o| !JUDGED_BY_PLAN.contains(&o.id)) {
+    if let Some(later) = line.later {
         return Ok(not_yet(line, mode, format!("--{}", later.long)));
     }
     match mode {
@@ -45,9 +45,6 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         }
     }
 }
-
-/// Options of create that are not in this version, and that `plan::create` refuses with the reason.
-const JUDGED_BY_PLAN: [Id; 1] = [Id::WriteJournal];
 
 fn not_yet(line: Line, mode: Mode, what: String) -> Request {
     Request::NotYet(NotYet { common: line.common, mode, what })
@@ -86,6 +83,8 @@ fn create(line: Line) -> CreateRequest {
     let array = devices.next().map(path).unwrap_or_default();
     let variable = line.data_offset == Some(DataOffset::Variable);
     let members = devices.map(|d| new_member(d, variable)).collect();
+    // Before the array's name it is the first as well.
+    let write_journal = line.journal.as_ref().map(|(d, before)| (new_member(d, variable), before.saturating_sub(1)));
     CreateRequest {
         array,
         members,
@@ -104,7 +103,7 @@ fn create(line: Line) -> CreateRequest {
         bitmap_chunk: line.bitmap_chunk,
         delay: line.delay,
         consistency_policy: line.policy,
-        write_journal: line.journal,
+        write_journal,
         write_behind: line.write_behind,
         write_zeroes: line.write_zeroes,
         logical_block_size: line.logical_block_size,
@@ -226,6 +225,7 @@ fn manage_op(op: Option<Id>) -> Option<ManageOp> {
     Some(match op? {
         Id::Add => ManageOp::Add,
         Id::AddSpare => ManageOp::AddSpare,
+        Id::AddJournal => ManageOp::AddJournal,
         Id::ReAdd => ManageOp::ReAdd,
         Id::Remove => ManageOp::Remove,
         Id::Fail => ManageOp::Fail,

@@ -55,7 +55,8 @@ pub struct Line {
     pub bitmap_chunk: Option<Sectors>,
     pub delay: Option<u32>,
     pub policy: Option<ConsistencyPolicy>,
-    pub journal: Option<PathBuf>,
+    /// The journal, and how many devices stand before it.
+    pub journal: Option<(Device, usize)>,
     pub write_behind: Option<u32>,
     pub write_zeroes: bool,
     pub logical_block_size: Option<u32>,

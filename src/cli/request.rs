@@ -202,8 +202,8 @@ pub struct CreateRequest {
     pub delay: Option<u32>,
     /// `--consistency-policy`
     pub consistency_policy: Option<ConsistencyPolicy>,
-    /// `--write-journal`
-    pub write_journal: Option<PathBuf>,
+    /// `--write-journal`, and its place in the list: so many members stand before it.
+    pub write_journal: Option<(MemberArg, usize)>,
     /// `--write-behind`
     pub write_behind: Option<u32>,
     /// `--write-zeroes`
@@ -334,6 +334,8 @@ pub enum ManageOp {
     Add,
     /// `--add-spare`
     AddSpare,
+    /// `--add-journal`
+    AddJournal,
     /// `--re-add`
     ReAdd,
     /// `--remove`
@@ -355,6 +357,7 @@ impl ManageOp {
         match self {
             ManageOp::Add => 'a',
             ManageOp::AddSpare => 'S',
+            ManageOp::AddJournal => 'j',
             ManageOp::ReAdd => 'A',
             ManageOp::Remove => 'r',
             ManageOp::Fail => 'f',

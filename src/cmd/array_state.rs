@@ -15,8 +15,8 @@ use crate::host::devmap::DevMap;
 use crate::host::kernel_log::KernelLog;
 use crate::host::node::{OpenArray, OpenError};
 use crate::kernel::md;
-use crate::sysfs::attr;
 use crate::sysfs::value::ArrayState;
+use crate::sysfs::{MemberDir, attr};
 
 /// Does one of the three on one array.
 #[must_use]
@@ -101,11 +101,21 @@ fn read_write(path: &Path, array: &OpenArray) -> Result<(), Vec<String>> {
         let mut lines = vec![format!("failed to set writable for {shown}: {}", reason(&e))];
         match e.raw_os_error() {
             Some(libc::EBUSY) => lines.push(format!("{shown} is not read-only")),
+            Some(libc::EINVAL) if misses_its_journal(array) => lines.push(format!(
+                "{shown} has lost its journal: mdadm {shown} --re-add JOURNAL, or --add-journal with another device"
+            )),
             Some(libc::EROFS | libc::EACCES) => lines.push(format!("a member of {shown} is read-only")),
             _ => {}
         }
         lines
     })
+}
+
+/// An array with a journal is read-only without it.
+fn misses_its_journal(array: &OpenArray) -> bool {
+    let there = |m: &MemberDir| m.get(attr::STATE).is_some_and(|s| s.has("journal") && !s.has("faulty"));
+    array.sysfs.get(attr::CONSISTENCY_POLICY).is_some_and(|p| p.0 == "journal")
+        && !array.sysfs.members().iter().any(there)
 }
 
 /// Starts an array whose members are there, though some may be missing. A running one stays as it is.

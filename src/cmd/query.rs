@@ -73,7 +73,8 @@ fn array_state(file: &File) -> ArrayState {
             bytes: blk::size_bytes(file).map_or(0, |b| b.0),
             level: info.level,
             raid_disks: info.raid_disks,
-            spares: info.spare_disks,
+            // The journal counts, too; the kernel does not count it.
+            spares: info.working_disks.saturating_sub(info.active_disks),
         },
         Err(_) => ArrayState::Inactive,
     }

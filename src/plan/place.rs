@@ -10,10 +10,15 @@
 //! v1.1   superblock 4K | bitmap | slack | log 4K | ... data_offset | data ...
 //! v1.2   4K | superblock 4K | bitmap | slack | log 4K | ... data_offset | data ...
 //! ```
+//!
+//! A PPL lies where a bitmap would: an array has one or the other. A journal has the areas of a member, and the log instead
+//! of data.
 
 use crate::bitmap::bits;
 use crate::bitmap::lockless;
 use crate::level::Level;
+use crate::plan::bitmap_place::internal_room;
+use crate::superblock::raid_log::PPL_SECTORS;
 use crate::superblock::v1::{Minor, super_offset};
 use crate::superblock::{Version, v0};
 use crate::units::{SECTOR_BYTES, Sectors};
@@ -47,6 +52,8 @@ pub enum BitmapArea {
         /// Sectors to reserve (`sectors_reserved`); on v1.0 the offset says it.
         room: u32,
     },
+    /// No bitmap, a partial parity log in its place.
+    Ppl,
 }
 
 /// What decides the places, the same for all members.
@@ -86,9 +93,9 @@ pub struct Placement {
     pub data_offset: Sectors,
     /// Sectors that can hold data.
     pub data_size: Sectors,
-    /// Sectors from the superblock to the bitmap; 0 without one.
+    /// Sectors from the superblock to the bitmap, or to the PPL; 0 without one.
     pub bitmap_offset: i32,
-    /// Sectors the bitmap may take, slack included.
+    /// Sectors the bitmap may take, slack included; those of the PPL.
     pub bitmap_sectors: u64,
     /// `sectors_reserved` of a lockless bitmap, else 0.
     pub bitmap_reserved: u32,
@@ -122,6 +129,8 @@ fn spare_bitmap_sectors(device: Sectors) -> u64 {
 /// Sectors that the bitmap takes on disk, slack included, and its `sectors_reserved`.
 fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
     match shape.bitmap {
+        // By what is used of a member, on the journal too.
+        BitmapArea::None if shape.level == Level::Raid1 || shape.level.is_parity() => (internal_room(sync), 0),
         BitmapArea::None if shape.level.has_size() || shape.sized => (spare_bitmap_sectors(device), 0),
         BitmapArea::None => (0, 0),
         BitmapArea::Internal { chunk_bytes } => {
@@ -133,6 +142,7 @@ fn bitmap_sectors(shape: &Shape, device: Sectors, sync: Sectors) -> (u64, u32) {
             ((bits::bitmap_bytes(chunks) / SECTOR_BYTES).saturating_mul(nodes.into()), 0)
         }
         BitmapArea::Lockless { room } => (u64::from(room) + PAGE_SECTORS, room),
+        BitmapArea::Ppl => (PPL_SECTORS.into(), 0),
     }
 }
 
@@ -153,6 +163,7 @@ pub fn data_offset(shape: &Shape, first: Sectors) -> Sectors {
     }
     let wanted = match shape.bitmap {
         BitmapArea::Lockless { room } => (u64::from(room) + 2 * PAGE_SECTORS).max(spare_bitmap_sectors(first)),
+        BitmapArea::Ppl => PPL_SECTORS.into(),
         _ => spare_bitmap_sectors(first),
     };
     Sectors((head + wanted + headroom).next_multiple_of(DATA_ALIGN))
@@ -169,6 +180,7 @@ pub fn available(shape: &Shape, device: Sectors, data_offset: Sectors) -> Result
             let at = super_offset(Minor::V0, device).ok_or(NoPlace::TooSmall)?;
             let kept = match shape.bitmap {
                 BitmapArea::Lockless { room } => u64::from(room) + PAGE_SECTORS,
+                BitmapArea::Ppl => PPL_SECTORS.into(),
                 _ => spare_bitmap_sectors(device),
             };
             at.0.checked_sub(PAGE_SECTORS + kept).ok_or(NoPlace::TooSmall)?
@@ -317,6 +329,7 @@ mod tests {
         ];
         let bitmap = prop_oneof![
             Just(BitmapArea::None),
+            Just(BitmapArea::Ppl),
             (12u32..40).prop_map(|s| BitmapArea::Internal { chunk_bytes: 1 << s }),
             (8u32..40000).prop_map(|room| BitmapArea::Lockless { room: room / 8 * 8 }),
         ];

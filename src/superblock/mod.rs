@@ -4,6 +4,7 @@
 
 pub mod field;
 pub mod foreign;
+pub mod raid_log;
 pub mod v0;
 pub mod v1;
 mod version;

@@ -161,6 +161,13 @@ pub fn mask(image: &mut Image, keep: Keep) {
         sector[216..220].fill(if good { 1 } else { 2 });
     }
     mask_old(image, keep);
+    // a journal's blocks begin at a random number; the kernel judges their checksums
+    for sector in image.values_mut().filter(|s| s.starts_with(&0x6433_c509_u32.to_le_bytes())) {
+        [4..8, 16..24].into_iter().for_each(|r| sector[r].fill(0));
+    }
+    if !keep.uuid {
+        ppl_headers(image);
+    }
     for sector in image.values_mut().filter(|s| is_bitmap(s)) {
         if !keep.uuid {
             sector[8..24].fill(0);
@@ -190,6 +197,17 @@ fn mask_old(image: &mut Image, keep: Keep) {
         }
         blank.into_iter().for_each(|r| sector[r].fill(0));
         sector[152..156].fill(if good { 1 } else { 2 });
+    }
+}
+
+/// The signature of a PPL header is made of the array's uuid, and its checksum of that.
+fn ppl_headers(image: &mut Image) {
+    let reserved: Vec<u64> = image.iter().filter(|(_, s)| s.iter().all(|b| *b == 0xff)).map(|(n, _)| *n).collect();
+    let zero_behind = |s: &[u8; SECTOR]| s[4..16].iter().chain(&s[24..]).all(|b| *b == 0);
+    for n in reserved {
+        if let Some(sector) = image.get_mut(&(n + 1)).filter(|s| zero_behind(s)) {
+            [0..4, 20..24].into_iter().for_each(|r| sector[r].fill(0));
+        }
     }
 }
 

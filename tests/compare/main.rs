@@ -29,6 +29,7 @@ battery! {
     create_options_are_the_references: "create-options.cases",
     create_questions_and_refusals_are_the_references: "create-refusals.cases",
     build_is_the_references: "build.cases",
+    arrays_with_a_journal_or_ppl_are_the_references: "logs.cases",
     reading_commands_print_what_the_reference_prints: "read.cases",
     changing_commands_do_what_the_reference_does: "change.cases",
     misc_commands_do_what_the_reference_does: "misc.cases",

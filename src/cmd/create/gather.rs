@@ -38,6 +38,14 @@ pub(super) struct Gathered {
     pub content: bool,
 }
 
+impl Gathered {
+    /// The journal's place in the list of devices.
+    pub fn journal(&self) -> Option<usize> {
+        let member = self.members.iter().position(|m| m.journal)?;
+        self.by_index.iter().position(|i| *i == Some(member))
+    }
+}
+
 /// Opens every device, warns of what is on it, and refuses what is in use.
 pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, Refusal> {
     let mut g = Gathered { members: Vec::new(), by_index: Vec::new(), open: Vec::new(), warned: false, content: false };
@@ -49,7 +57,7 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
     let mut seen = BTreeSet::new();
     let (given, offset) = (given_size(req), given_offset(req));
     let (mut failed, mut noted) = (false, false);
-    for (slot, arg) in req.members.iter().enumerate() {
+    for (slot, (arg, journal)) in listed(req).iter().enumerate() {
         let Some(path) = &arg.path else {
             g.by_index.push(None);
             continue;
@@ -60,7 +68,7 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         }
         let device = open_member(path, req).map_err(|r| name_relative(r, path, &g.members))?;
         refuse_foreign(path, &device)?;
-        let member = facts(req, design, slot, arg, path, &device)?;
+        let member = MemberFacts { journal: *journal, ..facts(req, design, slot, arg, path, &device)? };
         let first = g.members.first().unwrap_or(&member);
         let faults = sizing::faults(design, given, offset, first, &member);
         g.by_index.push(Some(g.members.len()));
@@ -89,6 +97,15 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         }
     }
     if failed { Err(Refusal::new("create aborted")) } else { Ok(g) }
+}
+
+/// The devices in the order in which they are numbered: the journal where it was named.
+fn listed(req: &CreateRequest) -> Vec<(MemberArg, bool)> {
+    let mut list: Vec<(MemberArg, bool)> = req.members.iter().map(|m| (m.clone(), false)).collect();
+    if let Some((journal, place)) = &req.write_journal {
+        list.insert((*place).min(list.len()), (journal.clone(), true));
+    }
+    list
 }
 
 /// The same for all names of a device or file.
@@ -248,6 +265,7 @@ fn facts(
         device_uuid,
         stale_supers: stale_supers(design, device, size),
         zeroes_by_unmap,
+        journal: false,
     })
 }
 

@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
 use crate::plan::create::design::{self, Design};
-use crate::plan::create::{MemberFacts, NewBitmapKind, Node, sizing, slots, steps};
+use crate::plan::create::{MemberFacts, NewBitmapKind, Node, RaidLog, sizing, slots, steps};
 use crate::plan::step::Plan;
 use crate::superblock::Version;
 use crate::superblock::v0::MAX_DISKS;
@@ -62,23 +62,24 @@ pub(super) fn create(req: &CreateRequest) -> Result<Exit, Refusal> {
     kernel::refuse_block_size(req, &gathered.members)?;
     let sizing = sizing::sizing(&design, given_size(req), given_offset(req), &gathered.members)?;
     let mut warned = gathered.warned;
+    if let Some(note) = &sizing.note
+        && req.common.verbose > 0
+    {
+        complain(note);
+    }
     if let Some(line) = &sizing.oversize {
         warned = true;
         if !(req.common.run && req.common.is_quiet()) {
             complain(line);
         }
     }
-    if let Some(note) = &sizing.note
-        && req.common.verbose > 0
-    {
-        complain(note);
-    }
     let present: Vec<bool> = gathered.by_index.iter().map(Option::is_some).collect();
     // A spare that is rebuilt needs a descriptor of its own for a while: a full 0.90 table has none.
     let full = design.version == Version::V090 && present.len() >= MAX_DISKS;
     let in_place = req.common.force > 0 || matches!(design.bitmap, NewBitmapKind::Lockless(_)) || full;
-    let places = slots::assign(design.level, design.raid_disks, &present, in_place, design.assume_clean);
-    refuse_too_few(&design, &places, &present)?;
+    let journal = gathered.journal();
+    let places = slots::assign(design.level, design.raid_disks, &present, journal, in_place, design.assume_clean);
+    refuse_too_few(&design, &places, &present, journal)?;
     if warned && !req.common.plan && (gathered.content || !alone(req)) {
         confirm(req)?;
     }
@@ -125,7 +126,12 @@ fn given_offset(req: &CreateRequest) -> Option<Sectors> {
 }
 
 /// An array that the kernel would refuse to start is refused before anything is written.
-fn refuse_too_few(design: &Design, places: &slots::Slots, present: &[bool]) -> Result<(), Refusal> {
+fn refuse_too_few(
+    design: &Design,
+    places: &slots::Slots,
+    present: &[bool],
+    journal: Option<usize>,
+) -> Result<(), Refusal> {
     let disks = usize::try_from(design.raid_disks).unwrap_or(usize::MAX);
     let active: Vec<bool> = (0..disks)
         .map(|slot| places.assigned.iter().any(|a| a.slot.is_some_and(|s| usize::try_from(s) == Ok(slot))))
@@ -133,7 +139,8 @@ fn refuse_too_few(design: &Design, places: &slots::Slots, present: &[bool]) -> R
     if slots::enough(design.level, design.layout, &active) {
         return Ok(());
     }
-    let given = present.iter().take(disks).filter(|p| **p).count();
+    let members = present.iter().enumerate().filter(|(i, _)| Some(*i) != journal);
+    let given = members.take(disks).filter(|(_, p)| **p).count();
     Err(Refusal::new(format!(
         "too many devices are missing: a {} array cannot start with these {given} of {disks}.",
         design.level.name()
@@ -194,7 +201,8 @@ fn remarks(req: &CreateRequest, design: &Design, members: &[MemberFacts]) {
     if design.version == Version::V090 && req.name.is_some() {
         complain("note: --name has no effect: 0.90 metadata keep no name");
     }
-    if req.common.run && req.bitmap.is_none() && design.bitmap == NewBitmapKind::None && design.level.is_redundant() {
+    let nothing = design.bitmap == NewBitmapKind::None && design.log == RaidLog::None;
+    if req.common.run && req.bitmap.is_none() && nothing && design.level.is_redundant() {
         complain("no write-intent bitmap: a crash means a full resync; add --bitmap=internal or --bitmap=lockless");
     }
     let blocks = || members.iter().map(|m| m.block);

@@ -35,7 +35,8 @@ pub(super) struct There {
 
 /// The devices of a request: the members that are not `missing`, then the journal.
 pub(super) fn devices(req: &CreateRequest) -> Vec<PathBuf> {
-    req.members.iter().filter_map(|m| m.path.clone()).chain(req.write_journal.clone()).collect()
+    let journal = req.write_journal.iter().map(|(journal, _)| journal);
+    req.members.iter().chain(journal).filter_map(|m| m.path.clone()).collect()
 }
 
 /// Looks for the array: at its path, by whom its members are held, by their superblocks. None where there is no trace of it.

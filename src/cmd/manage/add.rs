@@ -11,6 +11,7 @@ use crate::cmd::bitmap_file;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::devmap::{DevMap, block_dev};
+use crate::kernel::md;
 use crate::plan::manage::add::{self, NewMember, Running};
 use crate::plan::manage::{ArrayFacts, Target};
 use crate::superblock::Version;
@@ -61,7 +62,13 @@ impl Manager<'_> {
         Ok(())
     }
 
-    fn new_member(&self, item: &ManageItem, target: &Target, version: Version, device: &RealDevice) -> NewMember {
+    pub(super) fn new_member(
+        &self,
+        item: &ManageItem,
+        target: &Target,
+        version: Version,
+        device: &RealDevice,
+    ) -> NewMember {
         use crate::blockio::ReadAt;
         NewMember {
             shown: target.shown.clone(),
@@ -73,6 +80,7 @@ impl Manager<'_> {
             failfast: item.failfast == Some(true),
             stale_supers: stale_supers(version, device),
             any_block: self.req.any_sector_size,
+            journal: false,
         }
     }
 
@@ -113,10 +121,12 @@ impl Manager<'_> {
             })?;
             let sysfs_block = array.sysfs.get(attr::LOGICAL_BLOCK_SIZE).filter(|b| *b > 0);
             let block = sysfs_block.or_else(|| crate::kernel::blk::logical_block_size(&array.file).ok()).unwrap_or(512);
-            let readonly = state == Some(ArrayState::Readonly);
+            let planned = self.req.common.plan && self.req.readonly;
+            let readonly = planned || state == Some(ArrayState::Readonly);
+            let has_bitmap = bitmap.is_some() || md::get_bitmap_file(&array.file).is_ok_and(|file| file.is_some());
             let uuid = old.as_ref().map_or(sb.set_uuid(), |old| old.bitmap_uuid());
             let bitmap_file = bitmap_file::of_array(array).map(|b| b.sb).filter(|b| b.uuid() == uuid);
-            return Ok((Running { version, sb, old, bitmap, bitmap_file, block, readonly }, device));
+            return Ok((Running { version, sb, old, bitmap, bitmap_file, block, readonly, has_bitmap }, device));
         }
         Err(Refusal::new(format!("cannot add {shown} to {name}: no active member's superblock can be read")))
     }

@@ -2,6 +2,7 @@
 
 mod add;
 mod gather;
+mod journal;
 mod readd;
 
 use std::collections::VecDeque;
@@ -119,7 +120,10 @@ impl Manager<'_> {
             .req
             .items
             .iter()
-            .filter(|i| !matches!(i.op, ManageOp::Fail | ManageOp::Remove | ManageOp::ClusterConfirm))
+            .filter(|i| {
+                use ManageOp::{AddJournal, ClusterConfirm, Fail, Remove};
+                !matches!(i.op, Fail | Remove | AddJournal | ClusterConfirm)
+            })
             .count();
         // A word can stand for several.
         let words = ["missing", "faulty", "failed"];
@@ -169,6 +173,7 @@ impl Manager<'_> {
                 ManageOp::Fail => self.fail(&target)?,
                 ManageOp::Remove => self.remove(&target)?,
                 ManageOp::AddSpare => self.add_spare(item, &target)?,
+                ManageOp::AddJournal => self.add_journal(item, &target)?,
                 ManageOp::Add | ManageOp::ReAdd => self.come_back(item, &target)?,
                 ManageOp::Replace => self.replace(&target)?,
                 ManageOp::With => self.with(&target)?,
@@ -189,10 +194,17 @@ impl Manager<'_> {
             let is_busy = refusal.lines.first().is_some_and(|l| l.ends_with(&busy));
             if is_busy && !self.req.common.test { refusal.with_exit(Exit::USAGE) } else { refusal }
         })?;
+        let journal = facts.find(target).is_some_and(|(_, m)| m.journal);
         facts.after_fail(target);
         self.remember(facts);
         if self.req.common.verbose != 0 {
             self.say(format!("set {} faulty in {}", target.shown, self.req.array.display()));
+        }
+        if journal && self.req.common.verbose >= 0 {
+            let name = self.req.array.display();
+            self.say(format!(
+                "note: {name} fails all writes without its journal; for a new one: --remove this, mdadm --readonly {name}, --add-journal"
+            ));
         }
         Ok(())
     }

@@ -30,6 +30,13 @@ impl Manager<'_> {
         }
         let device = self.open_new(Path::new(&target.shown))?;
         let (running, good) = self.running(&facts, &target.shown)?;
+        let device = match item.op {
+            ManageOp::ReAdd => match self.journal_back(item, target, &facts, &running, device)? {
+                Some(device) => device,
+                None => return Ok(()),
+            },
+            _ => device,
+        };
         let (verdict, former) = self.judged(&facts, &running, &device, target);
         let again = item.op == ManageOp::ReAdd;
         match (verdict, former) {
@@ -118,6 +125,7 @@ impl Manager<'_> {
             failfast: item.failfast.unwrap_or(had(devflag::FAILFAST)),
             stale_supers: Vec::new(),
             any_block: false,
+            journal: false,
         };
         let raid_disk = i32::try_from(slot).unwrap_or(-1);
         let spec = spec(&back, former.dev_number(), raid_disk, disk::ACTIVE | disk::SYNC);
@@ -288,7 +296,7 @@ impl Manager<'_> {
     }
 }
 
-fn not_possible(target: &Target, facts: &ArrayFacts, why: Vec<String>) -> Refusal {
+pub(super) fn not_possible(target: &Target, facts: &ArrayFacts, why: Vec<String>) -> Refusal {
     let line = format!("--re-add for {} to {} is not possible", target.shown, facts.shown);
     why.into_iter().fold(Refusal::new(line), Refusal::hint)
 }

@@ -121,15 +121,10 @@ fn behind(m: &Member) -> u64 {
     // The reference forgets the superblock's own offset here, and the sign of the PPL's.
     if sb.has(feature::BITMAP_OFFSET) && sb.bitmap_offset() > 0 {
         end = end.max(u64::from(sb.bitmap_offset().unsigned_abs()).saturating_add(bitmap_sectors(m)));
-    } else if has_ppl(sb) && sb.ppl_offset() != 0 {
+    } else if sb.has_ppl() && sb.ppl_offset() != 0 {
         end = end.max(u64::from(sb.ppl_offset() as u16) + u64::from(sb.ppl_size()));
     }
     sb.data_offset().saturating_sub(end)
-}
-
-/// Whether there is a partial parity log, of one kind or the other.
-pub(super) fn has_ppl(sb: &SuperV1) -> bool {
-    sb.has(feature::PPL) || sb.has(feature::MULTIPLE_PPLS)
 }
 
 /// Sectors of the bitmap as the reference counts them: one bit per chunk of `chunksize` bytes, whatever the version.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::facts::{array_bytes, has_ppl};
+use super::facts::array_bytes;
 use super::text::is_local;
 use super::{Examined, Member, MemberBitmap, OldMember, What};
 use crate::bitmap::header::Kind;
@@ -164,7 +164,7 @@ impl Member {
                 "offset_bytes": signed(i64::from(sb.bblog_offset())),
                 "has_bad_blocks": sb.has(feature::BAD_BLOCKS),
             })),
-            "ppl": has_ppl(sb).then(|| json!({
+            "ppl": sb.has_ppl().then(|| json!({
                 "size_bytes": bytes(u64::from(sb.ppl_size())), "offset_bytes": signed(i64::from(sb.ppl_offset())),
             })),
             "reshape": sb.has(feature::RESHAPE_ACTIVE).then(|| reshape(sb)),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::facts::{array_bytes, has_ppl};
+use super::facts::array_bytes;
 use super::{Examined, Member, MemberBitmap, Space, What};
 use crate::bitmap::header::Kind;
 use crate::layout;
@@ -146,7 +146,7 @@ impl Member {
         if sb.has(feature::BITMAP_OFFSET) {
             line!(out, "Internal Bitmap : {} sectors from superblock", sb.bitmap_offset());
         }
-        if has_ppl(sb) {
+        if sb.has_ppl() {
             line!(
                 out,
                 "            PPL : {} sectors at offset {} sectors from superblock",

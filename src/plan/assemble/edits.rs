@@ -154,7 +154,8 @@ fn mark_clean(
     edits: &mut Edits,
 ) {
     let degraded = ranking.active(best.raid_disks()).contains(&false);
-    let dirty = best.resync_offset() != u64::MAX && level.is_some_and(Level::is_parity) && degraded;
+    // A PPL is made for that, and is replayed only into an array that is not marked clean.
+    let dirty = best.resync_offset() != u64::MAX && !best.has_ppl() && level.is_some_and(Level::is_parity) && degraded;
     if !changed && !dirty {
         return;
     }
@@ -196,6 +197,7 @@ fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Res
     };
     match update {
         Update::Uuid(uuid) => {
+            logs_keep_the_uuid(m)?;
             e.sb.put_set_uuid(*uuid);
             e.what.push(format!("uuid {uuid}"));
             edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(*uuid))?;
@@ -301,6 +303,22 @@ fn rename_old(m: &Matched<'_>, e: &mut Edited, uuid: Uuid) -> Result<(), Refusal
         old.bitmap_uuid()
     });
     edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(in_bitmap.unwrap_or(uuid)))
+}
+
+/// The logs of raid4/5/6 are bound to the uuid, and are thrown away by the kernel if they have another one.
+fn logs_keep_the_uuid(m: &Matched<'_>) -> Result<(), Refusal> {
+    let sb = &m.member.sb;
+    let shown = m.candidate.path.display();
+    if sb.has(feature::JOURNAL) {
+        return Err(Refusal::new(format!(
+            "{shown}: the uuid cannot be changed: what the array's journal holds would be lost"
+        )));
+    }
+    if sb.has_ppl() && sb.resync_offset() != u64::MAX {
+        let line = format!("{shown}: the uuid cannot be changed: what the partial parity log holds would be lost");
+        return Err(Refusal::new(line).hint("start the array as it is, stop it, and try again"));
+    }
+    Ok(())
 }
 
 /// Changes the bitmap's superblock, where the member has a bitmap.

@@ -18,6 +18,8 @@ pub enum Verdict {
     Spare,
     /// The journal.
     Journal,
+    /// A journal that the array has done without: what it holds is older than what the members hold.
+    StaleJournal,
     /// It has missed writes: added, and kicked out again by the kernel.
     Stale(u32),
     /// It holds data that others do not have, and they hold data that it does not have.
@@ -73,15 +75,15 @@ pub fn rank(members: &[Matched<'_>]) -> Ranking {
     // on with, so the order of the list matters, as in the reference.
     let first = with_slot.rev().max_by_key(|i| events(*i)).or_else(|| (0..members.len()).find(original)).unwrap_or(0);
     let mut ranking = Ranking { verdicts: Vec::new(), chosen: first, lines: Vec::new() };
-    for (i, m) in members.iter().enumerate() {
-        let verdict = match copies.get(i).copied().flatten() {
+    for i in 0..members.len() {
+        ranking.verdicts.push(match copies.get(i).copied().flatten() {
             Some(of) => Verdict::Copy(of),
             None => judge(members, first, i),
-        };
-        ranking.verdicts.push(verdict);
-        if let Some(line) = remark(members, first, m, verdict) {
-            ranking.lines.push(line);
-        }
+        });
+    }
+    one_journal(&mut ranking.verdicts, events);
+    for (m, verdict) in members.iter().zip(&ranking.verdicts) {
+        ranking.lines.extend(remark(members, first, m, *verdict));
     }
     let fresh = ranking.verdicts.iter().enumerate().filter_map(|(i, v)| match v {
         Verdict::Active(slot) if events(i) == events(first) => Some((*slot, i)),
@@ -141,7 +143,12 @@ fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {
     let slot = match (sb.role(), slot_of(sb)) {
         (_, Some(slot)) => slot,
         (Role::Spare, _) => return Verdict::Spare,
-        (Role::Journal, _) if best.events().saturating_sub(sb.events()) <= 1 => return Verdict::Journal,
+        (Role::Journal, _) if i == first => return Verdict::Journal,
+        (Role::Journal, _) => {
+            let fresh = best.events().saturating_sub(sb.events()) <= 1;
+            let known = best.role_at(sb.dev_number()) == Role::Journal;
+            return if fresh && known { Verdict::Journal } else { Verdict::StaleJournal };
+        }
         _ => return Verdict::Useless,
     };
     if i == first {
@@ -169,6 +176,20 @@ fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {
     Verdict::Active(slot)
 }
 
+/// Of several journals the freshest counts: mdadm 4.6 gives a new one the number of the one that it replaces, and both are
+/// then known to the members. Where two are equally fresh, neither is trusted.
+fn one_journal(verdicts: &mut [Verdict], events: impl Fn(usize) -> u64) {
+    let journals: Vec<usize> =
+        verdicts.iter().enumerate().filter(|(_, v)| **v == Verdict::Journal).map(|(i, _)| i).collect();
+    let Some(most) = journals.iter().map(|i| events(*i)).max() else { return };
+    let alone = journals.iter().filter(|i| events(**i) == most).count() == 1;
+    for i in journals {
+        if let Some(v) = verdicts.get_mut(i).filter(|_| !alone || events(i) < most) {
+            *v = Verdict::StaleJournal;
+        }
+    }
+}
+
 fn remark(members: &[Matched<'_>], chosen: usize, m: &Matched<'_>, verdict: Verdict) -> Option<Line> {
     let shown = m.candidate.path.display();
     let of = |i: usize| members.get(i).map_or_else(String::new, |m| m.candidate.path.display().to_string());
@@ -176,6 +197,13 @@ fn remark(members: &[Matched<'_>], chosen: usize, m: &Matched<'_>, verdict: Verd
     Some(Line::normal(match verdict {
         Verdict::Stale(_) => format!(
             "{shown} is out of date: events {}, those of {} are {}; last written {}",
+            m.member.sb.events(),
+            of(chosen),
+            best.member.sb.events(),
+            m.member.updated
+        ),
+        Verdict::StaleJournal => format!(
+            "{shown} is a journal, and out of date: events {}, those of {} are {}; last written {}",
             m.member.sb.events(),
             of(chosen),
             best.member.sb.events(),

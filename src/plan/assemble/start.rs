@@ -31,7 +31,7 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let known = sb.roles().iter().filter(|r| matches!(r, Role::Slot(s) if u32::from(*s) < disks)).count();
     let level = Level::from_raw(sb.level_raw());
     let able = there > 0 && level.is_some_and(|l| enough(l, sb.layout(), &active));
-    let unclean = sb.resync_offset() != u64::MAX && !sb.has(feature::PPL) && level.is_some_and(Level::is_parity);
+    let unclean = sb.resync_offset() != u64::MAX && !sb.has_ppl() && level.is_some_and(Level::is_parity);
     let dirty = unclean && active.contains(&false);
     let tail = suffix(rebuilding, spares);
     let reason = match (able, dirty) {

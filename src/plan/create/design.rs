@@ -1,11 +1,12 @@
 //! What the words of a create request mean, and which of them cannot go together.
 
-use super::{NewBitmapKind, old};
-use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, Metadata};
+use super::{NewBitmapKind, RaidLog, old};
+use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, MemberArg, Metadata};
 use crate::error::{Exit, Refusal};
 use crate::layout;
 use crate::level::Level;
 use crate::superblock::Version;
+use crate::superblock::raid_log::{JOURNAL_SLOTS, PPL_SLOTS};
 use crate::superblock::v1::{MAX_ROLES, Minor};
 use crate::units::Sectors;
 
@@ -31,6 +32,8 @@ pub struct Design {
     pub layout_given: bool,
     /// The bitmap.
     pub bitmap: NewBitmapKind,
+    /// The log that closes the write hole.
+    pub log: RaidLog,
     /// Zero the data areas first.
     pub write_zeroes: bool,
     /// The members are taken to be in sync: so it was said, or they will be zeroed.
@@ -47,11 +50,12 @@ fn refuse<T>(line: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::new(line))
 }
 
-/// Whether the reference asks for a bitmap when none was named.
+/// Whether to ask for a bitmap where none was named. The reference asks also where a journal or PPL rules one out.
 #[must_use]
 pub fn asks_for_bitmap(req: &CreateRequest) -> bool {
     let level = req.level.is_none_or(Level::is_redundant);
-    level && req.raid_devices.is_some() && req.bitmap.is_none() && !req.common.run && !req.common.plan
+    let log = req.write_journal.is_some() || req.consistency_policy == Some(ConsistencyPolicy::Ppl);
+    level && !log && req.raid_devices.is_some() && req.bitmap.is_none() && !req.common.run && !req.common.plan
 }
 
 /// Judges the request. `wants_bitmap` is the answer to the question of [`asks_for_bitmap`].
@@ -62,6 +66,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let Some(raid_disks) = req.raid_devices.filter(|n| *n > 0) else { return refuse("no raid-devices specified.") };
     let Some(level) = req.level else { return refuse("a RAID level is needed to create an array.") };
     block_size(req)?;
+    old_metadata(req)?;
     let version = version(req)?;
     devices(req, level, raid_disks)?;
     let mut notes = Vec::new();
@@ -72,7 +77,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
     let layout = layout_number(req, given, level, raid_disks, &mut notes)?;
     let chunk = chunk(req, level, &mut notes)?;
     let bitmap = bitmap(req, level, wants_bitmap)?;
-    later(req)?;
+    let log = raid_log(req, raid_disks, bitmap)?;
     let write_behind = if bitmap == NewBitmapKind::None { 0 } else { req.write_behind.unwrap_or(0) };
     let (write_zeroes, assume_clean) = (req.write_zeroes, req.assume_clean || req.write_zeroes);
     let layout_given = given.is_some();
@@ -84,6 +89,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
         chunk,
         raid_disks,
         bitmap,
+        log,
         write_zeroes,
         assume_clean,
         write_behind,
@@ -314,13 +320,33 @@ fn lockless(req: &CreateRequest, coarsest: Option<u64>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What the reference has and this version does not have yet: said before anything is touched.
-fn later(req: &CreateRequest) -> Result<(), Refusal> {
-    let yet = |what: &str| refuse(format!("{what} is not in this version of mdadm-rs yet; nothing was changed."));
-    match req {
-        r if r.write_journal.is_some() => yet("--write-journal"),
-        r if r.consistency_policy == Some(ConsistencyPolicy::Journal) => yet("--consistency-policy=journal"),
-        r if r.consistency_policy == Some(ConsistencyPolicy::Ppl) => yet("--consistency-policy=ppl"),
+/// Metadata 0.90 have no room for a PPL, and no role for a journal: the reference makes a spare of it.
+fn old_metadata(req: &CreateRequest) -> Result<(), Refusal> {
+    let ppl = req.consistency_policy == Some(ConsistencyPolicy::Ppl);
+    match req.common.metadata {
+        Some(Metadata::V090) if ppl => refuse("0.90 metadata does not support PPL"),
+        Some(Metadata::V090) if req.write_journal.is_some() => refuse("0.90 metadata does not support a journal"),
         _ => Ok(()),
     }
+}
+
+/// The log against the bitmap and the number of slots. What it wants of the level is checked with the command line.
+fn raid_log(req: &CreateRequest, raid_disks: u32, bitmap: NewBitmapKind) -> Result<RaidLog, Refusal> {
+    let ppl = req.consistency_policy == Some(ConsistencyPolicy::Ppl);
+    let (log, what, most) = match &req.write_journal {
+        Some((MemberArg { path: None, .. }, _)) => {
+            return Err(Refusal::new("--write-journal=missing: a new array needs its journal.")
+                .hint("Leave --write-journal away, and add a journal later with --add-journal."));
+        }
+        Some(_) => (RaidLog::Journal, "a journal", JOURNAL_SLOTS),
+        None if ppl => (RaidLog::Ppl, "a partial parity log", PPL_SLOTS),
+        None => return Ok(RaidLog::None),
+    };
+    if bitmap != NewBitmapKind::None {
+        return refuse(format!("{what} and a bitmap cannot be together: the kernel starts no array with both."));
+    }
+    if raid_disks > most {
+        return refuse(format!("{what} works with at most {most} raid-devices."));
+    }
+    Ok(log)
 }

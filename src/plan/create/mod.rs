@@ -4,6 +4,8 @@
 //! [`steps`] makes the plan.
 
 pub mod design;
+#[cfg(test)]
+mod log_tests;
 pub mod old;
 pub mod sizing;
 pub mod slots;
@@ -44,6 +46,17 @@ impl NewBitmapKind {
     }
 }
 
+/// What a new array logs of stripes that are being written, to close the write hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RaidLog {
+    /// Nothing.
+    None,
+    /// Data and parity, on a device of its own.
+    Journal,
+    /// Partial parity, on the members (raid5).
+    Ppl,
+}
+
 /// A device that was listed, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberFacts {
@@ -67,6 +80,8 @@ pub struct MemberFacts {
     pub stale_supers: Vec<(u64, u32)>,
     /// `queue/write_zeroes_unmap_max_bytes` is above 0.
     pub zeroes_by_unmap: bool,
+    /// `--write-journal`
+    pub journal: bool,
 }
 
 /// What the array is called and when it is made.

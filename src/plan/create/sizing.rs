@@ -1,12 +1,13 @@
 //! How much of each device a new array uses, and where everything lies on it.
 
 use super::design::Design;
-use super::{MemberFacts, NewBitmapKind, old};
+use super::{MemberFacts, NewBitmapKind, RaidLog, old};
 use crate::bitmap::{file, lockless};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::bitmap_place;
 use crate::plan::place::{self, BitmapArea, NoPlace, Placement, Shape};
+use crate::superblock::raid_log::least_journal_sectors;
 use crate::superblock::{Version, v0};
 use crate::units::{KiB, SECTOR_BYTES, Sectors};
 
@@ -43,6 +44,7 @@ fn first_shape(design: &Design, given: Option<Sectors>, offset: Option<Sectors>)
         level: design.level,
         chunk: if design.level.is_striped() || design.level == Level::Linear { design.chunk } else { Sectors(0) },
         bitmap: match design.bitmap {
+            NewBitmapKind::None if design.log == RaidLog::Ppl => BitmapArea::Ppl,
             NewBitmapKind::None | NewBitmapKind::File(_) => BitmapArea::None,
             NewBitmapKind::Internal(_) | NewBitmapKind::Clustered { .. } => {
                 BitmapArea::Internal { chunk_bytes: 1 << 40 }
@@ -65,7 +67,7 @@ pub fn faults(
     member: &MemberFacts,
 ) -> Vec<String> {
     let shape = first_shape(design, given, offset);
-    fault_lines(&shape, given, data_offset(&shape, first, member), member).0
+    fault_lines(design, &shape, given, data_offset(&shape, first, member), member).0
 }
 
 /// Where data begins on a member: its own offset, else that of the first device.
@@ -75,6 +77,7 @@ fn data_offset(shape: &Shape, first: &MemberFacts, member: &MemberFacts) -> Sect
 
 /// The lines of [`faults`], and the sectors that can be used.
 fn fault_lines(
+    design: &Design,
     shape: &Shape,
     given: Option<Sectors>,
     data_offset: Sectors,
@@ -85,6 +88,11 @@ fn fault_lines(
         let small = format!("device {path} is too small ({}K) for required metadata!", member.size.kib());
         return (vec![small, format!("{path} is not suitable for this array.")], Sectors(0));
     };
+    if member.journal {
+        let least = Sectors(least_journal_sectors(design.raid_disks));
+        let small = format!("{path} is too small for a journal: {}K of at least {}K", space.kib(), least.kib());
+        return (if space < least { vec![small] } else { Vec::new() }, space);
+    }
     let space = place::usable(shape, space);
     let line = match given.filter(|s| shape.level.has_size() && *s > space) {
         _ if space.0 == 0 => format!("no free space left on {path}"),
@@ -106,7 +114,7 @@ pub fn sizing(
 ) -> Result<Sizing, Refusal> {
     let mut shape = first_shape(design, given, offset);
     let Some(first) = members.first() else { return Err(Refusal::new("Subdevs can't be all missing")) };
-    let mut size = common_size(&shape, given, first, members)?;
+    let mut size = common_size(design, &shape, given, first, members)?;
     if design.version == Version::V090 {
         let space = |m: &MemberFacts| place::available(&shape, m.size, Sectors(0)).unwrap_or_default();
         let spaces: Vec<Sectors> = members.iter().map(|m| place::usable(&shape, space(m))).collect();
@@ -132,7 +140,7 @@ pub fn sizing(
             // The room decides the chunk, the data offset may follow the room, and the sync range the data offset.
             for _ in 0..4 {
                 shape.bitmap = BitmapArea::Lockless { room: lockless_room(sync, coarsest)? };
-                size = common_size(&shape, given, first, members)?;
+                size = common_size(design, &shape, given, first, members)?;
                 sync = sync_range(design, size);
             }
             0
@@ -202,6 +210,7 @@ fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
 
 /// The common size: the least device rounded down, or what was given.
 fn common_size(
+    design: &Design,
     shape: &Shape,
     given: Option<Sectors>,
     first: &MemberFacts,
@@ -210,8 +219,11 @@ fn common_size(
     let mut bad = Vec::new();
     let mut least: Option<Sectors> = None;
     for member in members {
-        let (lines, space) = fault_lines(shape, given, data_offset(shape, first, member), member);
+        let (lines, space) = fault_lines(design, shape, given, data_offset(shape, first, member), member);
         bad.extend(lines);
+        if member.journal {
+            continue;
+        }
         least = Some(least.map_or(space, |l| l.min(space)));
     }
     if !bad.is_empty() {
@@ -291,13 +303,11 @@ fn oversize(shape: &Shape, size: Sectors, first: &MemberFacts, members: &[Member
         return None;
     }
     let space = |m: &MemberFacts| {
-        let space = place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default();
-        // The reference rounds first where the metadata are 0.90.
-        let old = shape.version == Version::V090;
-        if old { place::usable(shape, space).kib().0 } else { space.kib().0 }
+        let available = place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default();
+        place::usable(shape, available).kib().0
     };
     let mut largest: Option<&MemberFacts> = None;
-    for m in members {
+    for m in members.iter().filter(|m| !m.journal) {
         if largest.is_none_or(|l| space(m) > space(l)) {
             largest = Some(m);
         }

@@ -3,7 +3,7 @@
 use super::design::Design;
 use super::sizing::Sizing;
 use super::slots::{Assigned, Slots};
-use super::{Identity, MemberFacts, NewBitmapKind, Node, old};
+use super::{Identity, MemberFacts, NewBitmapKind, Node, RaidLog, old};
 use crate::bitmap::bits;
 use crate::bitmap::header::{self, BitmapSuper, NewBitmap};
 use crate::error::Refusal;
@@ -11,6 +11,7 @@ use crate::plan::bitmap_file::{self, FileFacts};
 use crate::plan::place::Placement;
 use crate::plan::step::{DiskSpec, Plan, Step, ZeroArea};
 use crate::superblock::Version;
+use crate::superblock::raid_log::{PPL_SECTORS, journal_block, ppl_area};
 use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{FIXED_BYTES, MAX_ROLES, Role, SUPER_BYTES, SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
@@ -74,6 +75,9 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
         sb.put_role(n, Role::Spare);
     }
     for a in &parts.slots.assigned {
+        if a.journal {
+            sb.put_role(a.number, Role::Journal);
+        }
         if let Some(slot) = a.slot.and_then(|s| u16::try_from(s).ok()) {
             sb.put_role(a.number, Role::Slot(slot));
         }
@@ -99,6 +103,11 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
     if matches!(design.bitmap, NewBitmapKind::Clustered { .. }) {
         features |= feature::CLUSTERED;
     }
+    match design.log {
+        RaidLog::None => {}
+        RaidLog::Journal => features |= feature::JOURNAL,
+        RaidLog::Ppl => features |= feature::PPL,
+    }
     if design.level == crate::level::Level::Raid0 {
         features |= feature::RAID0_LAYOUT;
     }
@@ -113,7 +122,12 @@ fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> Su
     sb.set_super_offset(place.super_offset.0);
     sb.set_data_offset(place.data_offset.0);
     sb.set_data_size(place.data_size.0);
-    sb.set_bitmap_offset(place.bitmap_offset);
+    if sb.has(feature::PPL) {
+        sb.set_ppl_offset(i16::try_from(place.bitmap_offset).unwrap_or(0));
+        sb.set_ppl_size(PPL_SECTORS);
+    } else {
+        sb.set_bitmap_offset(place.bitmap_offset);
+    }
     sb.set_bblog_offset(place.log_offset);
     sb.set_bblog_size(place.log_sectors);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -195,7 +209,8 @@ fn clear_stale(member: &MemberFacts, steps: &mut Vec<Step>) {
 /// does not come to its end, no array of old may be found over what is left.
 fn write_zeroes(parts: &Parts<'_>, steps: &mut Vec<Step>) {
     let mut areas = Vec::new();
-    for (member, place) in parts.slots.assigned.iter().filter_map(|a| parts.member(a)) {
+    let holds_data = |a: &&Assigned| !a.journal;
+    for (member, place) in parts.slots.assigned.iter().filter(holds_data).filter_map(|a| parts.member(a)) {
         clear_stale(member, steps);
         let device = member.path.clone();
         steps.push(Step::Write {
@@ -228,12 +243,14 @@ fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Ve
         };
         steps.push(Step::Write { device: device.clone(), offset: at, bytes, what: what.into() });
     }
+    steps.extend(empty_log(parts, a, member, place));
     let bytes = match shared {
         Shared::V090(sb) => old::own(parts, sb, a).bytes().to_vec(),
         Shared::V1(sb) => own(sb, a.number, member, place).write_bytes(member.block).to_vec(),
     };
     let what = match a.slot {
         Some(slot) => format!("superblock, active in slot {slot}"),
+        None if a.journal => "superblock, journal".into(),
         None => "superblock, spare".into(),
     };
     steps.push(Step::Write { device: device.clone(), offset: start, bytes, what });
@@ -241,9 +258,30 @@ fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Ve
     Ok(())
 }
 
+/// What makes the log of a member empty: an older one of an array with the same uuid would be replayed.
+fn empty_log(parts: &Parts<'_>, a: &Assigned, member: &MemberFacts, place: &Placement) -> Option<Step> {
+    let uuid = parts.identity.uuid;
+    let (at, bytes, what) = match parts.design.log {
+        RaidLog::Journal if a.journal => {
+            let [.., b0, b1, b2, b3] = member.device_uuid.0;
+            let block = journal_block(uuid, u32::from_le_bytes([b0, b1, b2, b3]));
+            (place.data_offset.0, block.to_vec(), "empty journal")
+        }
+        RaidLog::Ppl => {
+            let at = place.super_offset.0.saturating_add_signed(place.bitmap_offset.into());
+            (at, ppl_area(uuid, PPL_SECTORS), "empty partial parity log")
+        }
+        _ => return None,
+    };
+    Some(Step::Write { device: member.path.clone(), offset: at * SECTOR_BYTES, bytes, what: what.into() })
+}
+
 fn add_member(a: &Assigned, member: &MemberFacts, devname: &str) -> Step {
     use crate::kernel::md::disk;
     let mut state = if a.slot.is_some() { disk::ACTIVE | disk::SYNC } else { 0 };
+    if a.journal {
+        state |= disk::JOURNAL;
+    }
     if member.write_mostly {
         state |= disk::WRITEMOSTLY;
     }

@@ -16,7 +16,7 @@ use crate::superblock::v1::{SUPER_BYTES, SuperV1};
 use crate::units::Bytes;
 use crate::uuid::Uuid;
 
-fn member(path: PathBuf, bytes: u64) -> MemberFacts {
+pub(super) fn member(path: PathBuf, bytes: u64) -> MemberFacts {
     MemberFacts {
         path,
         dev: (7, 0),
@@ -28,6 +28,7 @@ fn member(path: PathBuf, bytes: u64) -> MemberFacts {
         device_uuid: Uuid([0; 16]),
         stale_supers: Vec::new(),
         zeroes_by_unmap: false,
+        journal: false,
     }
 }
 
@@ -101,7 +102,7 @@ fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusa
     let parts = steps::Parts {
         design: &design,
         sizing: &sizing,
-        slots: &slots::assign(design.level, design.raid_disks, &present, false, design.assume_clean),
+        slots: &slots::assign(design.level, design.raid_disks, &present, None, false, design.assume_clean),
         members: &members,
         by_index: &present.iter().enumerate().map(|(i, p)| p.then_some(i)).collect::<Vec<_>>(),
         identity: &Identity { uuid: Uuid([1; 16]), set_name: b"x".to_vec(), time: 0, number: 0 },

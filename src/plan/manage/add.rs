@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
+use crate::superblock::raid_log::ppl_area;
 use crate::superblock::v0::{BITMAP_SECTORS, SuperV0};
 use crate::superblock::v1::{MAX_ROLES, Minor, Role, SuperV1, devflag, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
@@ -35,6 +36,8 @@ pub struct Running {
     pub block: u32,
     /// The array is read-only.
     pub readonly: bool,
+    /// It has a bitmap, wherever that is.
+    pub has_bitmap: bool,
 }
 
 /// A device that is to become a member.
@@ -58,6 +61,8 @@ pub struct NewMember {
     pub stale_supers: Vec<u64>,
     /// `--allow-sector-size-change`
     pub any_block: bool,
+    /// It is to be the journal.
+    pub journal: bool,
 }
 
 /// The number that a new member gets: the first free one past the slots, as the reference chooses it.
@@ -81,7 +86,12 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
     };
     let name = &array.shown;
     if running.readonly {
-        return failed("Read-only file system", format!("{name} is read-only: mdadm --readwrite {name} first"));
+        let why = if running.sb.has(feature::JOURNAL) && !array.members.iter().any(|m| m.journal && !m.faulty) {
+            format!("{name} is read-only without its journal: --re-add that, or --add-journal another device")
+        } else {
+            format!("{name} is read-only: mdadm --readwrite {name} first")
+        };
+        return failed("Read-only file system", why);
     }
     if matches!(array.level, Level::Raid0 | Level::Linear) {
         let why = format!("a {} array takes no further members: --grow makes it larger", array.level.name());
@@ -91,9 +101,6 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
     if running.sb.has(feature::RESHAPE_ACTIVE) {
         return no("it is being reshaped; add the member when that is done");
     }
-    if running.sb.feature_map() & (feature::PPL | feature::MULTIPLE_PPLS) != 0 {
-        return no("members with a partial parity log are not in this version of mdadm-rs yet");
-    }
     if running.sb.has(feature::CLUSTERED) {
         return no("clustered arrays are not in this version of mdadm-rs yet");
     }
@@ -101,7 +108,7 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
 }
 
 /// Larger sectors than the array's are not taken without being asked for.
-fn fitting_sectors(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<(), Refusal> {
+pub(super) fn fitting_sectors(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<(), Refusal> {
     if new.block > running.block && !new.any_block {
         return Err(Refusal::new(format!(
             "{} has sectors of {} bytes, {} of {}: the kernel does not take it into the running array.",
@@ -175,13 +182,15 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
         // What lies between the data and the superblock is as large as on the others.
         Minor::V0 => {
             let taken = old.super_offset().checked_sub(old.data_offset().checked_add(old.data_size())?)?;
-            let end = i64::from(old.bitmap_offset()).min(log).min(0).unsigned_abs();
+            let before = if old.has_ppl() { i64::from(old.ppl_offset()) } else { i64::from(old.bitmap_offset()) };
+            let end = before.min(log).min(0).unsigned_abs();
             at.checked_sub(taken.max(end))?.checked_sub(old.data_offset())?
         }
         _ => new.size.0.checked_sub(old.data_offset())?,
     };
     sb.set_data_size(space);
-    (space > 0 && space >= old.size()).then_some(())
+    // A journal takes what there is.
+    (space > 0 && (new.journal || space >= old.size())).then_some(())
 }
 
 /// Sectors that the bitmap may take, with the kernel's slack behind a lockless one.
@@ -252,6 +261,10 @@ pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Pl
     if let Some(bitmap) = &running.bitmap {
         let at = start.saturating_add_signed(i64::from(bitmap_offset) * 512);
         steps.push(write(at, bitmap_bytes(bitmap, running.sb.events(), room)?, "bitmap superblock"));
+    }
+    if running.sb.has_ppl() {
+        let at = start.saturating_add_signed(i64::from(running.sb.ppl_offset()) * 512);
+        steps.push(write(at, ppl_area(running.sb.set_uuid(), running.sb.ppl_size()), "empty partial parity log"));
     }
     let what = format!("superblock, spare number {number}");
     steps.push(write(start, bytes, &what));

@@ -4,6 +4,7 @@
 
 pub mod add;
 pub mod facts;
+pub mod journal;
 pub mod old;
 pub mod readd;
 pub mod replace;
@@ -138,6 +139,10 @@ pub fn remove(array: &ArrayFacts, target: &Target) -> Result<Plan, Refusal> {
     if let Some(slot) = member.slot.filter(|_| member.in_sync && !member.faulty) {
         return Err(Refusal::new(format!("hot remove failed for {shown}: Device or resource busy"))
             .hint(format!("{shown} is active in slot {slot} of {}: --fail or --replace it first", array.shown)));
+    }
+    if member.journal && !member.faulty {
+        return Err(Refusal::new(format!("hot remove failed for {shown}: Device or resource busy"))
+            .hint(format!("{shown} is the journal of {}: --fail it first", array.shown)));
     }
     Ok(Plan { steps: vec![Step::HotRemove { devname, device: shown, by: by(target, member) }] })
 }

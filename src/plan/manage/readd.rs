@@ -230,7 +230,8 @@ mod tests {
         let mut array = array;
         array.members.remove(0);
         let version = Version::V1(Minor::V2);
-        (array, Running { version, sb, old: None, bitmap, bitmap_file: None, block: 512, readonly: false }, former)
+        let (old, bitmap_file, block) = (None, None, 512);
+        (array, Running { version, sb, old, bitmap, bitmap_file, block, readonly: false, has_bitmap: true }, former)
     }
 
     type Change = fn(&mut ArrayFacts, &mut Running, &mut SuperV1);

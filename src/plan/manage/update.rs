@@ -103,7 +103,9 @@ mod tests {
         sb.update_csum();
         let bitmap = crate::bitmap::header::BitmapSuper::internal(&new);
         let version = Version::V1(minor);
-        (Running { version, sb: sb.clone(), old: None, bitmap, bitmap_file: None, block: 512, readonly: false }, sb)
+        let (old, bitmap_file, block) = (None, None, 512);
+        let own = sb.clone();
+        (Running { version, sb: own, old, bitmap, bitmap_file, block, readonly: false, has_bitmap: true }, sb)
     }
 
     #[test]

@@ -251,6 +251,12 @@ impl SuperV1 {
         self.feature_map() & bits == bits
     }
 
+    /// Whether there is a partial parity log: as made by mdadm, or as kept by the kernel.
+    #[must_use]
+    pub fn has_ppl(&self) -> bool {
+        self.feature_map() & (feature::PPL | feature::MULTIPLE_PPLS) != 0
+    }
+
     /// The array's uuid.
     #[must_use]
     pub fn set_uuid(&self) -> Uuid {

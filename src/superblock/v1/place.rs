@@ -127,6 +127,12 @@ pub(super) fn check(sb: &SuperV1, device: Sectors) -> Result<(), SuperError> {
             return field("bitmap_offset", sb.bitmap_offset(), "is not on the device");
         }
     }
+    if sb.has_ppl() {
+        let at = start + i128::from(sb.ppl_offset());
+        if sb.ppl_offset() == 0 || at < 0 || at + i128::from(sb.ppl_size()) > i128::from(device.0) {
+            return field("ppl.offset", sb.ppl_offset(), "is not on the device");
+        }
+    }
     if sb.has(feature::BAD_BLOCKS) {
         let at = start + i128::from(sb.bblog_offset());
         if sb.bblog_offset() == 0 || at < 0 || at + i128::from(sb.bblog_size()) > i128::from(device.0) {
