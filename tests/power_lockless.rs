@@ -9,15 +9,10 @@ mod vm;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vm::{MIB, Members, boot_self, disk_file, holds_pattern, mix, verify_pattern, write_pattern};
+use vm::writes::{self, SECOND_LIFE};
+use vm::{MIB, Members, boot_self, disk_file, mix, write_pattern};
 
-const BLOCK: u64 = 4096;
 const DISK: u64 = 72 * MIB;
-/// Number of the first write after the first power cut: no write of the first life gets as far.
-const SECOND_LIFE: u64 = 1_000_000;
-/// A life ends by itself so many writes after the one at whose acknowledgement the power is to go.
-const IN_FLIGHT: u64 = 300;
-
 #[test]
 fn soak_raid1_keeps_acknowledged_writes_over_power_cuts() {
     campaign("--level=1 --raid-devices=2", 2);
@@ -82,19 +77,8 @@ fn garbage_disk(dir: &Path, n: usize, seed: u64) -> PathBuf {
     disk
 }
 
-/// What and where write `n` of `seed` writes: offset, length in bytes, seed of its pattern.
-fn nth_write(seed: u64, n: u64, array_bytes: u64) -> (u64, u64, u64) {
-    let random = mix(seed, n);
-    let blocks = 1 + random % 48;
-    (random / 64 % (array_bytes / BLOCK - blocks) * BLOCK, blocks * BLOCK, random)
-}
-
 fn env(name: &str) -> String {
     std::env::var(name).unwrap()
-}
-
-fn array_bytes() -> u64 {
-    vm::sh("blockdev --getsize64 /dev/md0").trim().parse().unwrap()
 }
 
 /// Runs mdadm: ours, or with GUEST_REFERENCE set the reference, to tell whose fault a failure is.
@@ -116,15 +100,8 @@ fn acknowledged() -> (u64, u64) {
     (numbers[0], numbers[1])
 }
 
-/// Writes and acknowledges from write `first` on, until the power goes or [`IN_FLIGHT`] after `last`.
 fn write_on(first: u64, last: u64) {
-    let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
-    for n in first..=last + IN_FLIGHT {
-        let (offset, len, pattern) = nth_write(seed, n, size);
-        write_pattern("/dev/md0", offset, len, pattern);
-        println!("acknowledged {n}");
-    }
-    std::thread::sleep(Duration::from_secs(100));
+    writes::write_on(env("GUEST_SEED").parse().unwrap(), first, last, writes::array_bytes());
 }
 
 #[test]
@@ -151,24 +128,8 @@ fn guest_assembles_and_writes() {
 fn guest_assembles_resyncs_and_checks() {
     mdadm(&env("GUEST_ASSEMBLE"));
     vm::wait_sync("md0");
-    let (seed, size) = (env("GUEST_SEED").parse().unwrap(), array_bytes());
     let (first, second) = acknowledged();
-    let seen = |n: u64| n <= first || (SECOND_LIFE..=second).contains(&n);
-    let all: Vec<u64> = (0..=first + IN_FLIGHT).chain(SECOND_LIFE..=second + IN_FLIGHT).collect();
-    let mut blocks = 0;
-    for (at, n) in all.iter().enumerate().filter(|(_, n)| seen(**n)) {
-        let (offset, len, pattern) = nth_write(seed, *n, size);
-        blocks += len / BLOCK;
-        // what does not hold this write must hold a later one
-        for bad in verify_pattern("/dev/md0", offset, len, pattern) {
-            let later = all[at + 1..].iter().map(|n| nth_write(seed, *n, size));
-            let mut covering = later.filter(|(offset, len, _)| (*offset..offset + len).contains(&bad));
-            assert!(
-                covering.any(|(_, _, p)| holds_pattern("/dev/md0", bad, p)),
-                "seed {seed}: write {n} is lost at {bad}"
-            );
-        }
-    }
+    let blocks = writes::check(env("GUEST_SEED").parse().unwrap(), (first, second), writes::array_bytes(), false);
     mdadm("--stop /dev/md0");
     println!("{blocks} blocks of {} acknowledged writes are right", first + second - SECOND_LIFE + 2);
 }

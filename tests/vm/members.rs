@@ -27,10 +27,37 @@ impl Members {
     /// Opens the members of one array, all in sync, in any order.
     #[track_caller]
     pub fn open(paths: &[PathBuf]) -> Members {
+        Members::of_bitmap(Members::by_role(paths))
+    }
+
+    #[track_caller]
+    fn by_role(paths: &[PathBuf]) -> Vec<File> {
         let mut files: Vec<(u16, File)> = paths.iter().map(|p| File::open(p).unwrap()).map(|f| (role(&f), f)).collect();
         files.sort_by_key(|(role, _)| *role);
         assert!(files.iter().enumerate().all(|(n, (role, _))| n == usize::from(*role)), "roles are not 0 to n");
-        let files: Vec<File> = files.into_iter().map(|(_, file)| file).collect();
+        files.into_iter().map(|(_, file)| file).collect()
+    }
+
+    /// The same without a bitmap: all of it counts as written.
+    #[track_caller]
+    pub fn open_all(paths: &[PathBuf]) -> Members {
+        let files = Members::by_role(paths);
+        let first = &files[0];
+        let sb = superblock(first);
+        let component_bytes = u64_at(first, sb + 80) * SECTOR;
+        Members {
+            level: u32_at(first, sb + 72) as i32,
+            chunk_bytes: u64::from(u32_at(first, sb + 88)) * SECTOR,
+            component_bytes,
+            data_bytes: u64_at(first, sb + 128) * SECTOR,
+            bitmap_chunk_bytes: 64 * 1024,
+            states: vec![1; component_bytes.div_ceil(64 * 1024) as usize],
+            files,
+        }
+    }
+
+    #[track_caller]
+    fn of_bitmap(files: Vec<File>) -> Members {
         let first = &files[0];
         let sb = superblock(first);
         let bitmap = sb.wrapping_add_signed(i64::from(u32_at(first, sb + 96) as i32) * SECTOR as i64);

@@ -9,6 +9,7 @@
 mod guest;
 mod members;
 mod pattern;
+pub mod writes;
 
 pub use guest::{Guest, boot, boot_self, disk_file};
 pub use members::Members;

@@ -304,7 +304,9 @@ fn oversize(shape: &Shape, size: Sectors, first: &MemberFacts, members: &[Member
     }
     let space = |m: &MemberFacts| {
         let available = place::available(shape, m.size, data_offset(shape, first, m)).unwrap_or_default();
-        place::usable(shape, available).kib().0
+        // The reference rounds first to chunks, and where the metadata are 0.90.
+        let rounded = shape.chunk.0 > 0 || shape.version == Version::V090;
+        if rounded { place::usable(shape, available).kib().0 } else { available.kib().0 }
     };
     let mut largest: Option<&MemberFacts> = None;
     for m in members.iter().filter(|m| !m.journal) {
