@@ -5,6 +5,7 @@
 
 pub mod design;
 #[cfg(test)]
+#[path = "logs/tests.rs"]
 mod log_tests;
 pub mod old;
 pub mod sizing;

@@ -33,7 +33,7 @@ fn ours_with_log(version: &str, bytes: u64, journal: u64, words: &str) -> Result
 #[test]
 fn journals_and_ppls_lie_where_the_reference_puts_them() {
     let (mut same, mut bad) = (0, Vec::new());
-    for row in include_str!("../../../tests/golden/create-log-geometry.tsv").lines() {
+    for row in include_str!("../../../../tests/golden/create-log-geometry.tsv").lines() {
         let fields: Vec<&str> = row.split('\t').collect();
         let [version, bytes, journal, words, of_member, of_journal, said] = fields[..] else { panic!("{row}") };
         let number = |text: &str| text.parse::<u64>().unwrap();
