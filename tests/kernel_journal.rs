@@ -239,3 +239,21 @@ fn the_uuid_of_an_array_whose_log_is_needed_stays() {
     assert!(out.status == 1 && out.stderr.contains("what the array's journal holds would be lost"), "{}", out.stderr);
     assert_eq!(hash(&disks), before);
 }
+
+#[test]
+fn ensure_knows_an_array_with_a_journal() {
+    let disks = disks(4, 16 * MIB);
+    let line = format!(
+        "--create /dev/md0 --ensure -q --assume-clean -l5 -n3 --write-journal={} {}",
+        disks[3],
+        disks[..3].join(" ")
+    );
+    mdadm(&line).ok();
+    write_pattern("/dev/md0", 0, MIB, 5);
+    mdadm(&line).ok();
+    stop();
+    mdadm(&line).ok();
+    assert_eq!((attr("md0", "consistency_policy").as_str(), attr("md0", "degraded").as_str()), ("journal", "0"));
+    assert_eq!(verify_pattern("/dev/md0", 0, MIB, 5), [0; 0]);
+    stop();
+}
