@@ -157,13 +157,15 @@ fn members_of_the_other_byte_order_are_turned_when_asked_and_never_before() {
     assert_eq!(ours.status, theirs.status);
     assert!(ours.stderr.starts_with(&theirs.stderr), "{}", ours.stderr);
     assert!(ours.stderr.contains("--update=byteorder makes it this one's"), "{}", ours.stderr);
-    vm::mdadm("--assemble /dev/md7 --super-minor=7").stderr.contains("byteorder");
-    // half of them turned, as after a power cut in between
+    let out = vm::mdadm("--assemble /dev/md7 --super-minor=7 --verbose");
+    assert!(out.status == 2 && out.stderr.contains("--update=byteorder"), "{}", out.stderr);
+    assert!(!vm::mdstat().contains("md7"));
     vm::mdadm(&format!("--assemble /dev/md7 --readonly --update=byteorder {members}")).ok();
     holds_the_data("/dev/md7");
     vm::mdadm("--stop /dev/md7").ok();
     let after: Vec<_> = disks.iter().map(|d| words(d)).collect();
     assert_eq!(before, after);
+    // half of them turned, as after a power cut in between
     disks[2..].iter().for_each(|d| turn(d));
     vm::mdadm(&format!("--assemble /dev/md7 --update=byteorder {members}")).ok();
     holds_the_data("/dev/md7");
