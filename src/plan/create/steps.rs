@@ -161,7 +161,8 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
         NewBitmapKind::None | NewBitmapKind::File(_) => return Ok(None),
         NewBitmapKind::Internal(_) => {
             let chunks = (new.sync_sectors.saturating_mul(SECTOR_BYTES)).div_ceil(new.chunk_bytes.max(1));
-            let len = bits::bits_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
+            // A chunk whose bit is not set would be left out of the first resync.
+            let len = bits::bitmap_bytes(chunks).min(place.bitmap_sectors * SECTOR_BYTES).min(16 * BITMAP_PIECE);
             let len = whole.unwrap_or(len);
             (BitmapSuper::internal(&new), usize::try_from(len).unwrap_or(BITMAP_BLOCK))
         }

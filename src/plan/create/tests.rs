@@ -85,9 +85,9 @@ fn every_place_and_size_is_what_the_reference_wrote() {
     assert!(same > 480 && refused < 50, "{same} rows equal, {refused} refused");
 }
 
-/// What ours would write to the first member of a clustered array, as `tests/golden/record-clustered.py` shows it.
-fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusal> {
-    let line = format!("--create /dev/md0 --bitmap=clustered --offline --run --quiet {words}");
+/// What ours would write to the first member: byte offsets and bytes, in order.
+fn writes(bytes: u64, words: &str) -> Result<Vec<(u64, Vec<u8>)>, Refusal> {
+    let line = format!("--create /dev/md0 --offline --run --quiet {words}");
     let words: Vec<_> = line.split(' ').map(Into::into).collect();
     let Ok(Request::Create(request)) = cli::parse(&words) else { panic!("{line}") };
     let design = design(&request, false)?;
@@ -112,14 +112,33 @@ fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusa
         bitmap_file: None,
         force: false,
     };
-    let writes: Vec<(u64, Vec<u8>)> = steps::plan(&parts)?
-        .steps
-        .into_iter()
-        .filter_map(|s| match s {
-            Step::Write { device, offset, bytes, .. } if Some(&device) == paths[0].as_ref() => Some((offset, bytes)),
-            _ => None,
-        })
-        .collect();
+    let writes = steps::plan(&parts)?.steps.into_iter().filter_map(|s| match s {
+        Step::Write { device, offset, bytes, .. } if Some(&device) == paths[0].as_ref() => Some((offset, bytes)),
+        _ => None,
+    });
+    Ok(writes.collect())
+}
+
+#[test]
+fn every_chunk_of_a_new_bitmap_has_its_bit_set() {
+    // Sizes at which the bits reach into a block of 4 KiB that they would not reach without the header before them.
+    for (mib, chunk) in
+        [(15_872, "512K"), (15_872, "256K"), (31_744, "1M"), (7680, "256K"), (64, "64M"), (300_000, "8M")]
+    {
+        let words = format!("--level=5 --force -n2 --bitmap=internal --bitmap-chunk={chunk} /dev/a /dev/b");
+        let writes = writes(mib << 20, &words).unwrap();
+        let (at, bytes) = &writes[0];
+        let sb = BitmapSuper::from_bytes(bytes[..256].try_into().unwrap()).unwrap();
+        let chunks = usize::try_from(sb.chunks().unwrap()).unwrap();
+        assert_eq!(*at, 8192);
+        assert!(bytes.len() >= 256 + chunks.div_ceil(8), "{mib} {chunk}: {} bytes for {chunks} chunks", bytes.len());
+        assert!(bytes[256..].iter().all(|b| *b == 0xff), "{mib} {chunk}");
+    }
+}
+
+/// What ours would write to the first member of a clustered array, as `tests/golden/record-clustered.py` shows it.
+fn clustered(bytes: u64, words: &str) -> Result<BTreeMap<String, String>, Refusal> {
+    let writes = writes(bytes, &format!("--bitmap=clustered {words}"))?;
     let [(bitmaps_at, bitmaps), (super_at, sb)] = &writes[..] else { panic!("{} writes", writes.len()) };
     let mut whole = [0u8; SUPER_BYTES];
     whole[..sb.len()].copy_from_slice(sb);
