@@ -178,7 +178,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::Stop, "stop", Flag, MX, First(Mode::Misc)).short('S', MX),
     opt(Id::Readonly, "readonly", Flag, AC.or(MX), First(Mode::Misc)).short('o', AC.or(MX)),
     opt(Id::Readwrite, "readwrite", Flag, MX, First(Mode::Misc)).short('w', MX),
-    opt(Id::NoDegraded, "no-degraded", Flag, A.or(I), Nothing).later(),
+    opt(Id::NoDegraded, "no-degraded", Flag, A.or(I), Nothing),
     opt(Id::Wait, "wait", Flag, X, First(Mode::Misc)).short('W', X),
     opt(Id::WaitClean, "wait-clean", Flag, X, First(Mode::Misc)),
     opt(Id::Action, "action", Value, X, Always(Mode::Misc)),

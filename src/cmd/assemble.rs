@@ -1,33 +1,37 @@
 //! `--assemble`.
 
+mod probe;
+mod scan;
+
 use std::path::{Path, PathBuf};
 
-use super::apply::{ApplyError, Session, reason};
+use self::probe::candidate;
+use super::apply::{ApplyError, Session};
 use super::print::{complain, out};
 use super::save;
-use crate::bitmap::summary;
-use crate::blockio::ReadAt;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
-use crate::device::real::{Access, NodeKind, RealDevice};
+use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::host::devmap::block_dev;
 use crate::host::map::MapLock;
-use crate::host::names;
+use crate::host::names::{self, TypedName};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
-use crate::plan::assemble::{Candidate, Content, Line, Member, Update, Wishes};
+use crate::plan::assemble::{Candidate, Content, Degraded, Line, Update, Wishes};
 use crate::plan::create::Node;
-use crate::superblock::v0::{self, SuperV0};
-use crate::superblock::v1::{Minor, SuperV1, read, read_any};
-use crate::superblock::{Version, foreign};
-use crate::units::Sectors;
+use crate::plan::step::Plan;
+use crate::superblock::Version;
+use crate::superblock::v0;
+use crate::superblock::v1::{Minor, read_any};
 use crate::uuid::Uuid;
 
 /// Runs the request.
 #[must_use]
-pub fn run(req: &AssembleRequest) -> Exit {
-    match assemble(req) {
+pub fn run(req: &AssembleRequest, conf: &Conf) -> Exit {
+    let done = if req.common.scan { scan::run(req, conf) } else { assemble(req, conf) };
+    match done {
         Ok(exit) => exit,
         Err(refusal) => {
             refusal.lines.iter().for_each(complain);
@@ -36,9 +40,37 @@ pub fn run(req: &AssembleRequest) -> Exit {
     }
 }
 
-pub(super) fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
-    let Some(array) = req.array.as_deref().filter(|_| !req.common.scan) else {
-        return Err(no_scan());
+/// One array, and where it is to be.
+pub(super) struct Asked<'a> {
+    /// Its name, and number where one is asked for.
+    pub typed: TypedName,
+    /// The devices that may be its members.
+    pub candidates: &'a [Candidate],
+    /// Names and kernel names that are given away already: `--plan` makes none.
+    pub planned: &'a [(PathBuf, String)],
+    /// The arrays that run.
+    pub running: &'a [(Uuid, PathBuf)],
+}
+
+/// What became of one array.
+pub(super) struct Put {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Kernel name.
+    pub devname: String,
+    /// The array's uuid, as it was found.
+    pub uuid: Uuid,
+    /// The status of its own.
+    pub exit: Exit,
+    /// It runs, or would.
+    pub started: bool,
+    /// With `--plan`: what would be done.
+    pub plan: Option<Plan>,
+}
+
+pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
+    let Some(array) = req.array.as_deref() else {
+        return Err(Refusal::new("no array to assemble is named: --scan finds them"));
     };
     let typed = names::parse(&array.to_string_lossy())?;
     if req.nodes.is_some() && req.home_cluster.is_none() {
@@ -54,42 +86,60 @@ pub(super) fn assemble(req: &AssembleRequest) -> Result<Exit, Refusal> {
     }
     let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
     if req.members.is_empty() && (!named || matches!(req.update.as_deref(), Some("uuid" | "name"))) {
-        let line = format!("{} not identified in config file.", typed.path.display());
-        return Err(Refusal::new(line).hint("name its members, or --uuid= or --name="));
+        return match scan::line_of(conf, &typed) {
+            Some(_) => scan::run(req, conf),
+            None => Err(not_identified(&typed.path).hint("name its members, or --uuid= or --name=")),
+        };
     }
-    let (lock, node) = super::node::choose(&req.common, &host, typed.number, &typed.path)?;
-    let wishes = wishes(req, &host, &node)?;
-    let listed = if wishes.searched { all_devices(&host) } else { req.members.clone() };
-    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(&host, path, &wishes)).collect();
+    let asked = wishes(req, &host, &Node { devname: String::new(), path: typed.path.clone(), readonly: false })?;
+    let listed = if asked.searched { all_devices(&host) } else { req.members.clone() };
+    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(&host, path, &asked)).collect();
+    let running = running_arrays(&host);
+    let put = assemble_from(req, &host, &Asked { typed, candidates: &candidates, planned: &[], running: &running })?;
+    show_plan(&host, req, put.plan);
+    Ok(put.exit)
+}
+
+fn not_identified(array: &Path) -> Refusal {
+    Refusal::new(format!("{} not identified in config file.", array.display()))
+}
+
+fn show_plan(host: &Host, req: &AssembleRequest, plan: Option<Plan>) {
+    if let Some(plan) = plan {
+        out(&save::shown(host, &req.common, &plan));
+    }
+}
+
+/// Judges the devices and starts the array.
+pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
+    let (typed, candidates) = (&asked.typed, asked.candidates);
+    let (lock, node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
+    let wishes = wishes(req, host, &node)?;
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
-    let decision = decide(&wishes, &candidates, &node).map_err(|(lines, refusal)| {
+    let decision = decide(&wishes, candidates, &node).map_err(|(lines, refusal)| {
         say(&lines);
         if !wishes.searched {
-            name_holders(req, &host, &candidates);
+            name_holders(req, host, candidates);
         }
         refusal
     })?;
     say(&decision.lines);
-    if let Some(path) = already_active(&host, decision.uuid) {
+    if let Some((_, path)) = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid) {
         let line = format!("Found some drive for an array that is already active: {}", path.display());
         return Err(Refusal::new(line).hint("giving up."));
     }
     if !decision.start.go {
         return Err(Refusal::new(format!("{} {}", wishes.shown, decision.start.said)));
     }
+    let uuid = decision.uuid;
+    let put =
+        |exit, plan| Put { path: node.path.clone(), devname: node.devname.clone(), uuid, exit, started: true, plan };
     if req.common.plan {
-        out(&save::shown(&host, &req.common, &decision.plan));
-        return Ok(Exit::OK);
+        return Ok(put(Exit::OK, Some(decision.plan)));
     }
-    execute(req, &host, lock, &decision, &wishes)
-}
-
-fn no_scan() -> Refusal {
-    Refusal::new(
-        "--assemble --scan is not in this version of mdadm-rs yet: name the array, and its members, --uuid= or --name=; nothing was changed",
-    )
+    Ok(put(execute(req, host, lock, &decision, &wishes)?, None))
 }
 
 /// All block devices, the last of /proc/partitions first, as the reference looks through them.
@@ -103,10 +153,14 @@ fn all_devices(host: &Host) -> Vec<PathBuf> {
 
 /// The running array with this uuid: its other members must not become a second one.
 pub(super) fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
+    running_arrays(host).into_iter().find(|(running, _)| *running == uuid).map(|(_, path)| path)
+}
+
+/// The uuid and the name of each running array.
+fn running_arrays(host: &Host) -> Vec<(Uuid, PathBuf)> {
     let map = host.map().load().unwrap_or_default();
-    let running = |devname: &String| host.sysfs.array(devname).members().first().map(|m| m.name().to_owned());
-    host.sysfs.arrays().into_iter().find_map(|devname| {
-        let member = running(&devname)?;
+    let of_array = |devname: String| {
+        let member = host.sysfs.array(&devname).members().first().map(|m| m.name().to_owned())?;
         let entry = map.iter().find(|e| e.devname == devname);
         let of_member = || {
             let device = RealDevice::open(&host.dev.join(member), Access::Read).ok()?;
@@ -114,9 +168,10 @@ pub(super) fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
             new.or_else(|| v0::read(&device).ok().flatten().map(|sb| sb.uuid()))
         };
         // The map file may be gone, or of an older array with that number.
-        let known = of_member().or(entry.map(|e| e.uuid))?;
-        (known == uuid).then(|| entry.and_then(|e| e.path.clone()).unwrap_or_else(|| host.dev.join(&devname)))
-    })
+        let uuid = of_member().or(entry.map(|e| e.uuid))?;
+        Some((uuid, entry.and_then(|e| e.path.clone()).unwrap_or_else(|| host.dev.join(&devname))))
+    };
+    host.sysfs.arrays().into_iter().filter_map(of_array).collect()
 }
 
 /// Says who holds the members that are busy.
@@ -158,6 +213,11 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         super_minor: super_minor(req, &node.devname)?,
         force: req.common.force > 0,
         run: req.common.run,
+        degraded: match (req.no_degraded, req.common.scan) {
+            (true, _) => Degraded::Never,
+            (false, true) => Degraded::Start,
+            (false, false) => Degraded::Ask,
+        },
         readonly: req.common.readonly,
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
         bitmap_file: match &req.bitmap {
@@ -212,98 +272,6 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
     }))
 }
 
-/// Reads what is on a device; every failure is a line of its own.
-fn candidate(host: &Host, path: &Path, wishes: &Wishes) -> Candidate {
-    let mut c = Candidate {
-        path: path.to_owned(),
-        dev: (0, 0),
-        size: Sectors(0),
-        block: 512,
-        content: Content::Unusable(format!("{} is not a block device.", path.display())),
-    };
-    match RealDevice::open(path, Access::Read) {
-        Err(e) if e.raw_os_error() != Some(libc::ENOTBLK) => {
-            c.content = Content::Unusable(format!("cannot open device {}: {}", path.display(), reason(&e)));
-        }
-        Ok(device) if device.kind() == NodeKind::Block => {
-            c.dev = device.dev();
-            c.size = device.size().sectors();
-            c.block = device.logical_block_size();
-            c.content = content(host, path, &device, wishes);
-        }
-        _ => {}
-    }
-    c
-}
-
-/// As for `--examine`, of two superblocks the one created last counts.
-fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Content {
-    let found = match wishes.version {
-        Some(Version::V1(minor)) => read(device, minor).map(|found| found.map(|sb| (minor, sb))),
-        Some(Version::V090) => Ok(None),
-        None => read_any(device),
-    };
-    let old = match wishes.version {
-        None | Some(Version::V090) => v0::read(device).ok().flatten(),
-        Some(Version::V1(_)) => None,
-    };
-    match (found, old) {
-        (Ok(Some((_, sb))), Some(old)) if u64::from(old.ctime()) > sb.ctime() => {
-            old_content(host, path, device, old, wishes)
-        }
-        (Ok(Some((minor, sb))), _) => match sb.check(device.size().sectors()) {
-            Err(e) => Content::Broken(e.to_string()),
-            Ok(()) => Content::Member(Box::new(member(path, device, Version::V1(minor), sb, None))),
-        },
-        (_, Some(old)) => old_content(host, path, device, old, wishes),
-        (Err(e), None) => match super::whose::v1_of_another(host, device, &path.display().to_string(), &e) {
-            Some(line) => Content::Elsewhere(line),
-            None => Content::Broken(e.to_string()),
-        },
-        (Ok(None), None) => match foreign::container(device) {
-            Some(found) => Content::Foreign(found.name()),
-            None => Content::Nothing(Version::ALL.map(|v| magic(device, v))),
-        },
-    }
-}
-
-/// A 0.90 superblock: this device's own, and in this machine's byte order or to be put into it.
-fn old_content(host: &Host, path: &Path, device: &RealDevice, sb: SuperV0, wishes: &Wishes) -> Content {
-    if let Some(line) = super::whose::v0_of_another(host, device, &path.display().to_string(), &sb) {
-        return Content::Elsewhere(line);
-    }
-    let turned = !sb.is_native();
-    if turned && wishes.update != Some(Update::ByteOrder) {
-        return Content::OtherOrder;
-    }
-    if let Err(e) = sb.check(device.size()) {
-        return Content::Broken(e.to_string());
-    }
-    let sb = if turned { sb.swapped() } else { sb };
-    let view = sb.as_v1(device.size());
-    let mut member = member(path, device, Version::V090, view, Some(Box::new(sb)));
-    member.turned = turned;
-    Content::Member(Box::new(member))
-}
-
-/// The word where the magic would be.
-fn magic(device: &RealDevice, version: Version) -> u32 {
-    let mut word = [0u8; 4];
-    let at = version.super_offset(device.size().sectors()).and_then(Sectors::bytes);
-    match at.map(|at| device.read_at(at.0, &mut word)) {
-        Some(Ok(())) => u32::from_le_bytes(word),
-        _ => 0,
-    }
-}
-
-fn member(path: &Path, device: &RealDevice, version: Version, sb: SuperV1, old: Option<Box<SuperV0>>) -> Member {
-    let busy = RealDevice::open(path, Access::ReadExclusive).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY));
-    let bitmap = summary::read(device, &sb).map_err(|e| e.to_string()).transpose();
-    let seconds = i64::try_from(sb.utime()).unwrap_or(0);
-    let updated = crate::kernel::clock::local(seconds).map_or_else(String::new, |t| crate::time::asctime(&t));
-    Member { version, sb, old, turned: false, bitmap, busy, updated: updated.trim_end().to_owned() }
-}
-
 fn execute(
     req: &AssembleRequest,
     host: &Host,
@@ -314,6 +282,10 @@ fn execute(
     let mut session = Session::new(host, &req.common);
     session.lock = lock;
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
+    if decision.start.waits {
+        complain(format!("{} {}", wishes.shown, decision.start.said));
+        return Ok(Exit::OK);
+    }
     if !req.common.is_quiet() {
         out(&format!("mdadm: {} {}\n", wishes.shown, decision.start.said));
     }

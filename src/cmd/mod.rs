@@ -44,7 +44,7 @@ pub fn run(mut request: Request) -> Exit {
         Request::Show(text) => show(&text),
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Build(r) => noted(&r.common, || build::run(&r)),
-        Request::Assemble(r) => noted(&r.common, || assemble::run(&r)),
+        Request::Assemble(r) => noted(&r.common, || assemble::run(&r, &conf)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),

@@ -1,17 +1,18 @@
 //! The number and node of an array that a command makes or starts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::apply::reason;
 use crate::cli::request::Common;
 use crate::error::Refusal;
 use crate::host::Host;
-use crate::host::map::MapLock;
+use crate::host::map::{MapEntry, MapLock};
 use crate::host::names;
 use crate::plan::create::Node;
+use crate::uuid::Uuid;
 
 /// The array's number: the one that was named, or a free one. The map file stays locked until the array is in it, or two
-/// commands take the same free number. `--plan` touches nothing and takes no lock.
+/// commands take the same free number. `--plan` touches nothing and takes no lock; what it has given away is in `planned`.
 ///
 /// # Errors
 /// The map file cannot be locked, or no number is free.
@@ -20,6 +21,7 @@ pub fn choose(
     host: &Host,
     number: Option<u32>,
     path: &Path,
+    planned: &[(PathBuf, String)],
 ) -> Result<(Option<MapLock>, Node), Refusal> {
     let (lock, map) = if common.plan {
         (None, host.map().load().unwrap_or_default())
@@ -28,6 +30,13 @@ pub fn choose(
         let map = lock.load();
         (Some(lock), map)
     };
+    let given = |(path, devname): &(PathBuf, String)| MapEntry {
+        devname: devname.clone(),
+        metadata: String::new(),
+        uuid: Uuid::ZERO,
+        path: Some(path.clone()),
+    };
+    let map: Vec<MapEntry> = map.into_iter().chain(planned.iter().map(given)).collect();
     let number = number
         .or_else(|| names::free_number(host, &map))
         .ok_or_else(|| Refusal::new("no free number for another array"))?;

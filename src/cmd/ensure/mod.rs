@@ -12,6 +12,7 @@ use super::print::{complain, out};
 use super::{assemble, create, print, save};
 use crate::cli::request::{AssembleRequest, BitmapChoice, CreateRequest};
 use crate::error::{Exit, Refusal};
+use crate::host::conf::Conf;
 use crate::host::{Host, names};
 use crate::plan::ensure::{self, Difference, Standing};
 use crate::plan::step::Plan;
@@ -72,7 +73,7 @@ fn decide(req: &CreateRequest) -> Result<Done, Refusal> {
         return Ok(Done { action: "differs", changed: Some(false), exit: Exit::DIFFERS, differences, error: None });
     }
     if there.devname.is_none() {
-        let exit = assemble::assemble(&start(req, &there))?;
+        let exit = assemble::assemble(&start(req, &there), &Conf::default())?;
         return Ok(Done { action: "started", changed: Some(true), exit, differences, error: None });
     }
     show_no_steps(&host, req);

@@ -206,6 +206,20 @@ fn value<'a>(word: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl Conf {
+    /// Two ARRAY lines that give one name to two arrays: what tells them apart, and the name.
+    #[must_use]
+    pub fn duplicate_names(&self) -> Option<(String, String, String)> {
+        let shown = |line: &ArrayLine| line.uuid.map_or_else(|| "another array".to_owned(), |u| format!("UUID-{u}"));
+        let named = |line: &ArrayLine| line.device.clone();
+        self.arrays.iter().enumerate().find_map(|(n, line)| {
+            let name = named(line)?;
+            let is_other =
+                |l: &&ArrayLine| named(l).as_ref() == Some(&name) && (l.uuid.is_none() || l.uuid != line.uuid);
+            let first = self.arrays.iter().take(n).find(is_other)?;
+            Some((shown(first), shown(line), name))
+        })
+    }
+
     /// Adds the lines of one file. `file` is for messages.
     pub fn add(&mut self, file: &str, text: &[u8]) {
         for line in lex::lines(text) {

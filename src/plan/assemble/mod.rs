@@ -8,6 +8,7 @@ pub mod bitmap_file;
 pub mod edits;
 pub mod heal;
 pub mod identify;
+pub mod naming;
 pub mod rank;
 pub mod start;
 pub mod steps;
@@ -45,6 +46,18 @@ pub enum Update {
     Other(&'static str),
 }
 
+/// What is done with an array of which members are missing that were there last time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Degraded {
+    /// Not started without `--run`.
+    #[default]
+    Ask,
+    /// Started: `--scan`.
+    Start,
+    /// Put together and not started: `--no-degraded`.
+    Never,
+}
+
 /// What was asked for, and what the machine adds to it.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
@@ -66,6 +79,8 @@ pub struct Wishes {
     pub force: bool,
     /// `--run`
     pub run: bool,
+    /// What a scan does with an array that is not whole.
+    pub degraded: Degraded,
     /// `--readonly`
     pub readonly: bool,
     /// `--update`

@@ -1,7 +1,7 @@
 //! Whether the array is started, and the sentences about it.
 
 use super::rank::{Ranking, Verdict};
-use super::{Line, Member, Wishes, count};
+use super::{Degraded, Line, Member, Wishes, count};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
@@ -11,8 +11,10 @@ use crate::superblock::v1::{Role, SuperV1, feature};
 /// What is done with the array, and what is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// It is started, or at least tried to.
+    /// It is put together: started, or at least tried to.
     pub go: bool,
+    /// It is put together and not started.
+    pub waits: bool,
     /// `has been started with 3 drives.`, or why it is not started; without the array's name.
     pub said: String,
     /// What is said where the kernel refuses to start it.
@@ -39,14 +41,18 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
         (true, true) => Some("not enough to start the array while not clean - consider --force."),
         (true, false) => None,
     };
-    let insists = wishes.run || wishes.force;
+    let insists = wishes.run || wishes.force || wishes.degraded == Degraded::Start;
     let all = there + rebuilding >= known;
+    if wishes.degraded == Degraded::Never && reason.is_none() && !all {
+        let said = format!("assembled from {} (out of {disks}), but not started.", count(there, "drive"));
+        return Start { go: true, waits: true, said, on_failure: None };
+    }
     if wishes.run || (reason.is_none() && (all || insists)) {
         let out_of = if there < active.len() { format!(" (out of {disks})") } else { String::new() };
         let journal = if ranking.verdicts.contains(&Verdict::Journal) { " and 1 journal" } else { "" };
         let said = format!("has been started with {}{out_of}{tail}{journal}.", count(there, "drive"));
         let on_failure = reason.map(|r| r.replacen("not", "Not", 1).replace("Not enough to", "Not enough devices to"));
-        return Start { go: true, said, on_failure };
+        return Start { go: true, waits: false, said, on_failure };
     }
     let from = format!("assembled from {}{tail}", count(there, "drive"));
     let why = match reason {
@@ -54,7 +60,7 @@ pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
         None if known == active.len() => format!("need all {known} to start it (use --run to insist)."),
         None => format!("need {known} to start (use --run to insist)."),
     };
-    Start { go: false, said: format!("{from} - {why}"), on_failure: None }
+    Start { go: false, waits: false, said: format!("{from} - {why}"), on_failure: None }
 }
 
 fn suffix(rebuilding: usize, spares: usize) -> String {

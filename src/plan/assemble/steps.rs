@@ -79,8 +79,11 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let (version, uuid) = (best.member.version, best.member.sb.set_uuid());
     let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
     lines.extend(file.lines);
-    let plan =
+    let mut plan =
         if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };
+    if start.waits {
+        plan.steps.retain(|step| !step.starts_array());
+    }
     Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
 }
 

@@ -1,0 +1,353 @@
+//! `--assemble --scan`: the arrays of the configuration, or all that are found where it names none.
+//!
+//! Each device is opened and read once, several at a time, whatever the number of arrays; what appears while arrays are
+//! started (arrays on arrays) is looked at in the next round.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::{Asked, Put, assemble_from, candidate, running_arrays, show_plan, wishes};
+use crate::cli::request::AssembleRequest;
+use crate::cmd::configured;
+use crate::cmd::print::complain;
+use crate::error::{Exit, Refusal};
+use crate::host::Host;
+use crate::host::conf::{ArrayLine, Conf};
+use crate::host::names::{self, TypedName};
+use crate::metadata::Metadata;
+use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member};
+use crate::plan::assemble::{Candidate, Member, Wishes};
+use crate::plan::step::Plan;
+use crate::superblock::Version;
+use crate::superblock::v1::Minor;
+use crate::uuid::Uuid;
+
+/// Devices that are read at the same time: one that hangs holds up no more than its share.
+const READERS: usize = 8;
+
+struct Scan<'a> {
+    req: &'a AssembleRequest,
+    conf: &'a Conf,
+    host: Host,
+    local: Option<Local>,
+    /// All devices looked at, those of started arrays among them.
+    candidates: Vec<Candidate>,
+    seen: Vec<PathBuf>,
+    /// Names that `--plan` has given away, with their numbers.
+    planned: Vec<(PathBuf, String)>,
+    /// What runs, with what was started.
+    running: Vec<(Uuid, PathBuf)>,
+    plan: Option<Plan>,
+    exit: Exit,
+    started: bool,
+}
+
+/// Assembles what the configuration has, or everything.
+pub fn run(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
+    let host = Host::default();
+    let local = local(req, conf, &host);
+    let named: Vec<&PathBuf> = req.array.iter().chain(&req.members).collect();
+    let running = running_arrays(&host);
+    let mut scan = Scan {
+        req,
+        conf,
+        host,
+        local,
+        candidates: Vec::new(),
+        seen: Vec::new(),
+        planned: Vec::new(),
+        running,
+        plan: req.common.plan.then(Plan::default),
+        exit: Exit::OK,
+        started: false,
+    };
+    if !named.is_empty() {
+        let exit = scan.named(&named);
+        show_plan(&scan.host, req, scan.plan);
+        return exit;
+    }
+    if let Some((a, b, name)) = conf.duplicate_names() {
+        return Err(Refusal::new(format!("Devices {a} and {b} have the same name: {name}"))
+            .hint("Duplicate MD device names in conf file were found."));
+    }
+    let lines: Vec<&ArrayLine> = conf.arrays.iter().filter(|line| !line.ignore).collect();
+    let exit = if lines.is_empty() { scan.automatic() } else { scan.configured(lines) };
+    show_plan(&scan.host, req, scan.plan);
+    exit
+}
+
+/// `None` where no host is known: then nothing is assembled by itself.
+fn local(req: &AssembleRequest, conf: &Conf, host: &Host) -> Option<Local> {
+    match req.common.homehost.as_deref() {
+        Some("<ignore>") => Some(Local::All),
+        Some("<none>") => None,
+        Some("<system>") => Some(Local::Host(host.hostname())),
+        Some(name) => Some(Local::Host(name.to_owned())),
+        None if conf.ignores_homehost => Some(Local::All),
+        None => Some(Local::Host(host.hostname())),
+    }
+}
+
+impl Scan<'_> {
+    /// Reads the devices that were not there before.
+    fn look(&mut self) -> Result<(), Refusal> {
+        let listed = configured::devices(&self.host, self.conf, &self.req.common).map_err(Refusal::new)?;
+        let new: Vec<PathBuf> = listed.into_iter().filter(|path| !self.seen.contains(path)).collect();
+        let wishes = Wishes { searched: true, ..Wishes::default() };
+        let (host, wishes) = (&self.host, &wishes);
+        let mut read: Vec<Option<Candidate>> = vec![None; new.len()];
+        let share = new.len().div_ceil(READERS).max(1);
+        thread::scope(|scope| {
+            for (paths, places) in new.chunks(share).zip(read.chunks_mut(share)) {
+                scope.spawn(move || {
+                    for (path, place) in paths.iter().zip(places) {
+                        *place = Some(candidate(host, path, wishes));
+                    }
+                });
+            }
+        });
+        self.candidates.extend(read.into_iter().flatten());
+        self.seen.extend(new);
+        Ok(())
+    }
+
+    /// Arrays that were named: what they are the configuration says, or the options.
+    fn named(&mut self, named: &[&PathBuf]) -> Result<Exit, Refusal> {
+        for path in named {
+            let typed = names::parse(&path.to_string_lossy()).ok();
+            match typed.and_then(|typed| Some((line_of(self.conf, &typed)?, typed))) {
+                Some((line, typed)) => {
+                    self.look()?;
+                    let result = self.one_line(line, typed);
+                    self.count(result);
+                }
+                None => self.failed(super::not_identified(path)),
+            }
+        }
+        Ok(self.exit)
+    }
+
+    /// Line by line, as long as a round starts something: an array may be a member of another.
+    fn configured(&mut self, mut lines: Vec<&ArrayLine>) -> Result<Exit, Refusal> {
+        loop {
+            self.look()?;
+            let (before, mut left, mut refused) = (self.candidates.len(), Vec::new(), Vec::new());
+            for line in lines {
+                let result = self.line_name(line).and_then(|typed| self.one_line(line, typed));
+                match result {
+                    Ok(put) if put.exit == Exit::OK => self.started |= put.started,
+                    Ok(put) => self.exit = self.exit.and(put.exit),
+                    Err(refusal) => {
+                        left.push(line);
+                        refused.push(refusal);
+                    }
+                }
+            }
+            let more = configured::devices(&self.host, self.conf, &self.req.common).map_or(0, |d| d.len()) > before;
+            if left.is_empty() || !more || self.req.common.plan {
+                refused.into_iter().for_each(|refusal| self.failed(refusal));
+                return Ok(self.exit);
+            }
+            lines = left;
+        }
+    }
+
+    /// The name of the line, or the array's own.
+    fn line_name(&self, line: &ArrayLine) -> Result<TypedName, Refusal> {
+        if let Some(device) = &line.device {
+            return names::parse(device);
+        }
+        let local = self.local.clone().unwrap_or(Local::All);
+        let found = self.candidates.iter().find_map(|c| member(&c.content).filter(|m| fits(line, c, m)));
+        let found = found.ok_or(Refusal { lines: Vec::new(), exit: Exit::USAGE })?;
+        Ok(self.free_name(auto_name(found, &local)))
+    }
+
+    fn one_line(&mut self, line: &ArrayLine, typed: TypedName) -> Result<Put, Refusal> {
+        let of_line = |c: &&Candidate| member(&c.content).is_none_or(|m| fits(line, c, m));
+        let fitting: Vec<Candidate> = self.candidates.iter().filter(of_line).cloned().collect();
+        let mut req = self.one(&typed);
+        req.uuid = req.uuid.or(line.uuid);
+        req.super_minor = req.super_minor.or(line.super_minor.map(crate::cli::request::SuperMinor::Minor));
+        if req.bitmap.is_none() {
+            req.bitmap = line.bitmap.as_ref().map(|file| crate::cli::request::BitmapChoice::File(file.into()));
+        }
+        let asked = Asked { typed, candidates: &fitting, planned: &self.planned, running: &self.running };
+        let mut put = assemble_from(&req, &self.host, &asked)?;
+        self.note(&mut put);
+        Ok(put)
+    }
+
+    /// The request for one array.
+    fn one(&self, typed: &TypedName) -> AssembleRequest {
+        let mut req = self.req.clone();
+        req.array = Some(typed.path.clone());
+        req.members = Vec::new();
+        // What the configuration names starts without the members that are not there, as with --scan.
+        req.common.scan = true;
+        req
+    }
+
+    /// Everything that may start by itself, one array after the other, as long as there is one that was not tried.
+    fn automatic(&mut self) -> Result<Exit, Refusal> {
+        let Some(local) = self.local.clone() else {
+            return Err(Refusal::new("No arrays found in config file"));
+        };
+        let asked = wishes(self.req, &self.host, &placeholder())?;
+        let mut tried: Vec<Uuid> = Vec::new();
+        loop {
+            let before = self.candidates.len();
+            self.look()?;
+            self.tell_disabled(&local, before);
+            let mut round = false;
+            while let Some((uuid, name)) = self.next(&asked, &local, &tried) {
+                tried.push(uuid);
+                let typed = self.free_name(name);
+                let mut req = self.one(&typed);
+                (req.uuid, req.name, req.super_minor) = (Some(uuid), None, None);
+                let at = Asked { typed, candidates: &self.candidates, planned: &self.planned, running: &self.running };
+                match assemble_from(&req, &self.host, &at) {
+                    Ok(mut put) => {
+                        round |= put.started;
+                        self.note(&mut put);
+                        self.count(Ok(put));
+                    }
+                    // The others go on; the status tells of it only where nothing starts.
+                    Err(refusal) => refusal.lines.iter().for_each(complain),
+                }
+            }
+            if !round || self.req.common.plan {
+                break;
+            }
+        }
+        if !self.started {
+            return Err(Refusal::new("No arrays found in config file or automatically"));
+        }
+        Ok(self.exit)
+    }
+
+    /// Says once which devices AUTO keeps from being assembled.
+    fn tell_disabled(&self, local: &Local, from: usize) {
+        if self.req.common.verbose <= 0 {
+            return;
+        }
+        for c in self.candidates.iter().skip(from) {
+            if let Some(m) = member(&c.content).filter(|m| !may_start(self.conf.auto.as_deref(), m, local)) {
+                let (path, format) = (c.path.display(), format_name(m.version));
+                complain(format!("{path} has metadata type {format} for which auto-assembly is disabled"));
+            }
+        }
+    }
+
+    /// The next array: of the first device that may be assembled, is not in use and was not tried.
+    fn next(&self, asked: &Wishes, local: &Local, tried: &[Uuid]) -> Option<(Uuid, AutoName)> {
+        self.candidates.iter().find_map(|c| {
+            let m = member(&c.content).filter(|m| !m.busy && !tried.contains(&m.sb.set_uuid()))?;
+            let uuid = m.sb.set_uuid();
+            let wrong_uuid = asked.uuid.is_some_and(|wanted| wanted != uuid);
+            let wrong_name =
+                asked.name.as_ref().is_some_and(|wanted| !is_local(m, local) || auto_name(m, local).name != *wanted);
+            let number = m.old.as_ref().map(|old| old.md_minor());
+            let wrong_minor = asked.super_minor.is_some_and(|wanted| number != Some(wanted));
+            let wrong_version = asked.version.is_some_and(|wanted| wanted != m.version);
+            if wrong_uuid || wrong_name || wrong_minor || wrong_version {
+                return None;
+            }
+            if self.is_ignored(uuid) {
+                return None;
+            }
+            may_start(self.conf.auto.as_deref(), m, local).then(|| (uuid, auto_name(m, local)))
+        })
+    }
+
+    /// Whether a member of this array fits a line with `<ignore>`.
+    fn is_ignored(&self, uuid: Uuid) -> bool {
+        let of_array = |c: &&Candidate| member(&c.content).is_some_and(|m| m.sb.set_uuid() == uuid);
+        let ignored = |c: &Candidate| {
+            let lines = self.conf.arrays.iter().filter(|line| line.ignore);
+            member(&c.content).is_some_and(|m| lines.into_iter().any(|line| fits(line, c, m)))
+        };
+        self.candidates.iter().filter(of_array).any(ignored)
+    }
+
+    /// A path that no array has: `_0`, `_1` ... behind a name that is taken.
+    fn free_name(&self, wanted: AutoName) -> TypedName {
+        let map = self.host.map().load().unwrap_or_default();
+        let folder = Path::new("/dev/md");
+        let runs = |devname: &str| self.host.sysfs.array(devname).exists();
+        let taken = |path: &PathBuf| {
+            self.planned.iter().any(|(p, _)| p == path)
+                || map.iter().any(|e| e.path.as_ref() == Some(path) && runs(&e.devname))
+                || path.exists()
+        };
+        let first = (!wanted.suffixed).then(|| folder.join(&wanted.name));
+        let numbered = (0u32..).map(|n| folder.join(format!("{}_{n}", wanted.name)));
+        let path = first.into_iter().chain(numbered).find(|path| !taken(path));
+        let path = path.unwrap_or_else(|| folder.join(&wanted.name));
+        let is_free = |n: &u32| {
+            let devname = format!("md{n}");
+            !runs(&devname) && !map.iter().any(|e| e.devname == devname) && !self.planned.iter().any(|p| p.1 == devname)
+        };
+        let kept = path.file_name().is_some_and(|name| name == wanted.name.as_str());
+        TypedName { path, number: wanted.number.filter(|_| kept).filter(is_free), name: wanted.name }
+    }
+
+    /// Keeps in mind what runs; with `--plan` what is given away, and what would be done.
+    fn note(&mut self, put: &mut Put) {
+        self.running.push((put.uuid, put.path.clone()));
+        if let (Some(all), Some(one)) = (&mut self.plan, put.plan.take()) {
+            all.steps.extend(one.steps);
+            self.planned.push((put.path.clone(), put.devname.clone()));
+        }
+    }
+
+    fn count(&mut self, result: Result<Put, Refusal>) {
+        match result {
+            Ok(put) => {
+                self.started |= put.started;
+                self.exit = self.exit.and(put.exit);
+            }
+            Err(refusal) => self.failed(refusal),
+        }
+    }
+
+    /// The statuses of all arrays in one, bit by bit.
+    fn failed(&mut self, refusal: Refusal) {
+        refusal.lines.iter().for_each(complain);
+        self.exit = self.exit.and(refusal.exit);
+    }
+}
+
+/// The line of the configuration that names this array.
+pub fn line_of<'a>(conf: &'a Conf, typed: &TypedName) -> Option<&'a ArrayLine> {
+    let is_it = |line: &&ArrayLine| {
+        line.device.as_deref().and_then(|device| names::parse(device).ok()).is_some_and(|t| t.path == typed.path)
+    };
+    conf.arrays.iter().find(is_it)
+}
+
+/// Whether a member agrees with all that an ARRAY line says.
+fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
+    let matches = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|p| p.matches_path(&candidate.path));
+    let version = match line.metadata {
+        Some(Metadata::V090) => member.version == Version::V090,
+        Some(Metadata::V1_0) => member.version == Version::V1(Minor::V0),
+        Some(Metadata::V1_1) => member.version == Version::V1(Minor::V1),
+        Some(Metadata::V1_2) => member.version == Version::V1(Minor::V2),
+        Some(Metadata::V1Default) => member.version != Version::V090,
+        Some(Metadata::Ddf | Metadata::Imsm) => false,
+        None => true,
+    };
+    version
+        && line.uuid.is_none_or(|uuid| uuid == member.sb.set_uuid())
+        && line.super_minor.is_none_or(|n| member.old.as_ref().is_some_and(|old| old.md_minor() == n))
+        && line.devices.as_ref().is_none_or(|patterns| patterns.iter().any(matches))
+        && line.level.is_none_or(|level| level.raw() == member.sb.level_raw())
+        && line.raid_disks.is_none_or(|n| n == member.sb.raid_disks())
+        && line.container.is_none()
+}
+
+/// Before an array has its place.
+fn placeholder() -> crate::plan::create::Node {
+    crate::plan::create::Node { devname: String::new(), path: PathBuf::new(), readonly: false }
+}

@@ -1,0 +1,137 @@
+//! `--assemble --scan`, in the guest.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::fs;
+
+use vm::MIB;
+
+const BOX: &str = "--homehost=box";
+
+fn create(node: &str, options: &str, members: &[String]) {
+    let n = members.len();
+    let line = format!("--create {node} --run -q --force {options} {BOX} -n{n} {}", members.join(" "));
+    vm::mdadm(&line).ok();
+}
+
+fn stop() {
+    vm::mdadm("--stop -q --scan").ok();
+    assert!(!vm::mdstat().contains("\nmd"), "{}", vm::mdstat());
+}
+
+#[test]
+fn arrays_on_arrays_come_up_in_one_scan_with_their_names_and_data() {
+    let disks = vm::disks(4, 40 * MIB);
+    create("/dev/md/low1", "-l1 --assume-clean", &disks[..2]);
+    create("/dev/md/low2", "-l1 --assume-clean", &disks[2..]);
+    create("/dev/md/top", "-l0", &["/dev/md/low1".into(), "/dev/md/low2".into()]);
+    vm::write_pattern("/dev/md/top", 0, 16 * MIB, 9);
+    let uuid = |node: &str| vm::sh(&format!("cat /run/mdadm/map | grep {node} | cut -d' ' -f3"));
+    let top = uuid("/dev/md/top");
+    stop();
+    let out = vm::mdadm(&format!("--assemble --scan {BOX}")).ok();
+    assert_eq!(out.stdout.lines().count(), 3, "{}", out.stdout);
+    assert!(out.stdout.ends_with("mdadm: /dev/md/top has been started with 2 drives.\n"), "{}", out.stdout);
+    assert_eq!(vm::verify_pattern("/dev/md/top", 0, 16 * MIB, 9), Vec::<u64>::new());
+    assert_eq!(uuid("/dev/md/top"), top);
+    // By lines of the configuration in the wrong order too.
+    stop();
+    let line = |name: &str, disk: &str| {
+        let shown = vm::mdadm(&format!("--examine --export {disk}")).ok().stdout;
+        let uuid = shown.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap().to_owned();
+        format!("ARRAY /dev/md/{name} uuid={uuid}\n")
+    };
+    let lower = line("b", &disks[0]) + &line("c", &disks[2]);
+    vm::mdadm(&format!("--assemble --scan -q {BOX}")).ok();
+    let conf = line("a", "/dev/md/low1") + &lower;
+    stop();
+    fs::write("/mnt/conf", conf).unwrap();
+    vm::mdadm("--assemble --scan -q --config=/mnt/conf").ok();
+    assert_eq!(vm::verify_pattern("/dev/md/a", 0, 16 * MIB, 9), Vec::<u64>::new());
+}
+
+#[test]
+fn a_plan_of_a_scan_gives_each_array_a_name_and_number_of_its_own_and_touches_nothing() {
+    let disks = vm::disks(3, 40 * MIB);
+    for disk in &disks {
+        create("/dev/md9", "-l1 --name=same --assume-clean", std::slice::from_ref(disk));
+        stop();
+    }
+    let before = vm::sh("md5sum /mnt/disk*");
+    let plan = vm::mdadm(&format!("--assemble --scan --plan {BOX}")).ok().stdout;
+    let nodes: Vec<&str> = plan.lines().filter(|l| l.starts_with("node ")).collect();
+    let want = ["node   md127 as /dev/md/same", "node   md126 as /dev/md/same_0", "node   md125 as /dev/md/same_1"];
+    assert_eq!(nodes, want, "{plan}");
+    let json = vm::mdadm(&format!("--assemble --scan --plan --json {BOX}")).ok().stdout;
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let runs = document[0]["steps"].as_array().unwrap().iter().filter(|s| s["ioctl"] == "RUN_ARRAY").count();
+    assert_eq!(runs, 3);
+    assert_eq!(vm::sh("md5sum /mnt/disk*"), before);
+    assert!(!vm::mdstat().contains("\nmd"));
+    let done = vm::mdadm(&format!("--assemble --scan {BOX}")).ok();
+    assert_eq!(done.stdout.lines().count(), 3);
+    for name in ["same", "same_0", "same_1"] {
+        assert!(fs::symlink_metadata(format!("/dev/md/{name}")).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn each_device_is_read_once_whatever_the_number_of_arrays() {
+    let disks = vm::disks(12, 40 * MIB);
+    for (n, pair) in disks.chunks(2).enumerate() {
+        create(&format!("/dev/md/a{n}"), "-l1 --assume-clean", pair);
+    }
+    stop();
+    let bin = env!("CARGO_BIN_EXE_mdadm");
+    let trace = format!("strace -f -y -e trace=openat,pread64 -o /mnt/trace {bin} --assemble --scan {BOX}");
+    assert_eq!(vm::sh(&format!("{trace} | wc -l")).trim(), "6");
+    for disk in &disks {
+        let opens = vm::sh(&format!("grep -c 'openat.*\"{disk}\"' /mnt/trace || true"));
+        // Once to read it, and once to see whether something holds it.
+        assert_eq!(opens.trim(), "2", "{disk}:\n{}", vm::sh(&format!("grep '{disk}' /mnt/trace")));
+        let reads = vm::sh(&format!(
+            "grep 'pread64.*<{disk}>' /mnt/trace | sed 's/.* = //' | awk '{{n += $1}} END {{print n}}'"
+        ));
+        assert!(reads.trim().parse::<u64>().unwrap() <= 64 * 1024, "{disk}: {reads} bytes");
+    }
+}
+
+#[test]
+fn a_failing_array_keeps_no_other_from_starting_and_leaves_nothing_half_made() {
+    let disks = vm::disks(6, 40 * MIB);
+    create("/dev/md/good", "-l1 --assume-clean", &disks[..2]);
+    create("/dev/md/bad", "-l5 --assume-clean -b none", &disks[2..5]);
+    create("/dev/md/free", "-l1 --assume-clean -b lockless", &disks[5..]);
+    stop();
+    vm::mdadm(&format!("--zero-superblock -q {} {}", disks[2], disks[3])).ok();
+    let out = vm::mdadm(&format!("--assemble --scan {BOX}"));
+    assert_eq!(out.status, 0);
+    assert!(
+        out.stderr.contains("/dev/md/bad assembled from 1 drive - not enough to start the array."),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(vm::mdstat().matches("\nmd").count(), 2, "{}", vm::mdstat());
+    assert!(
+        vm::attr("md126", "bitmap_type").contains("[llbitmap]")
+            || vm::attr("md127", "bitmap_type").contains("[llbitmap]")
+    );
+    assert_eq!(vm::sh("ls /dev/md | tr '\\n' ' '"), "free good ");
+    let again = vm::mdadm(&format!("--assemble --scan {BOX}"));
+    assert_eq!(again.status, 1);
+    assert!(again.stderr.ends_with("mdadm: No arrays found in config file or automatically\n"), "{}", again.stderr);
+}
+
+#[test]
+fn what_the_configuration_ignores_is_left_alone_as_a_whole() {
+    let disks = vm::disks(2, 40 * MIB);
+    create("/dev/md/data", "-l1 --assume-clean", &disks);
+    stop();
+    // The reference leaves out the member that fits, and starts the other one degraded.
+    fs::write("/mnt/conf", format!("ARRAY <ignore> devices={}\nHOMEHOST box\n", disks[0])).unwrap();
+    let out = vm::mdadm("--assemble --scan --config=/mnt/conf");
+    assert_eq!((out.status, out.stdout.as_str()), (1, ""), "{}", out.stderr);
+    assert!(!vm::mdstat().contains("\nmd"));
+}
