@@ -231,7 +231,7 @@ fn write_zeroes(parts: &Parts<'_>, steps: &mut Vec<Step>) {
 fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Vec<Step>) -> Result<(), Refusal> {
     let Some((member, place)) = parts.member(a) else { return Ok(()) };
     let device = member.path.clone();
-    if !parts.design.write_zeroes {
+    if !parts.design.write_zeroes || a.journal {
         clear_stale(member, steps);
     }
     let start = place.super_offset.0 * SECTOR_BYTES;
