@@ -51,7 +51,6 @@ fn one_seed(log: &str, disks: usize, seed: u64) -> String {
         ("GUEST_SEED", seed.to_string()),
         ("GUEST_ACKNOWLEDGED", format!("{} {}", acknowledged.0, acknowledged.1)),
         ("GUEST_TORN", log.contains("ppl").to_string()),
-        ("GUEST_MODE", if log.contains("journal") && seed.is_multiple_of(2) { "write-back" } else { "" }.to_string()),
     ];
     let cut = |life: &str, last: u64| {
         let mut guest = boot_self(&files, life, &env);
@@ -95,18 +94,10 @@ fn write_on(first: u64, last: u64) {
     writes::write_on(seed(), first, last, half());
 }
 
-fn write_back() {
-    let mode = env("GUEST_MODE");
-    if !mode.is_empty() {
-        vm::set_attr("md0", "journal_mode", &mode);
-    }
-}
-
 #[test]
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_creates_and_writes() {
     mdadm(&env("GUEST_CREATE")).ok();
-    write_back();
     write_on(0, acknowledged().0);
 }
 
@@ -125,7 +116,6 @@ fn guest_assembles_and_checks() {
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_assembles_and_writes() {
     mdadm(&env("GUEST_ASSEMBLE")).ok();
-    write_back();
     write_on(SECOND_LIFE, acknowledged().1);
 }
 
