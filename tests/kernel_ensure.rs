@@ -229,6 +229,8 @@ fn absent_clears_the_arrays_own_members_only() {
     sh("mkfs.ext4 -q /dev/md/one; mkdir -p /mnt/m; mount /dev/md/one /mnt/m");
     let out = mdadm("--ensure-absent /dev/md/one");
     assert!(out.status == 1 && out.stderr.contains("mounted on /mnt/m"), "{}", out.stderr);
+    let out = mdadm("--ensure-absent /dev/md/one --plan");
+    assert!(out.status == 1 && out.stderr.contains("mounted on /mnt/m"), "{}", out.stderr);
     sh("umount /mnt/m");
     mdadm("--stop /dev/md/one").ok();
     let two = hash(&members[2..]);

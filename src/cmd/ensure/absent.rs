@@ -178,7 +178,7 @@ fn act(host: &Host, req: &AbsentRequest, todo: &Todo, done: &mut Done) -> Result
         let mut plan = todo.array.as_ref().map(|(devname, _)| stop::steps(devname)).unwrap_or_default();
         clear.iter().for_each(|(path, targets)| plan.steps.extend(zero::plan(path, targets).steps));
         out(&save::shown(host, &req.common, &plan));
-        return Ok(Exit::OK);
+        return busy(host, todo).map_or(Ok(Exit::OK), Err);
     }
     if let Some((devname, path)) = &todo.array {
         let say = Say { stopped: !req.common.is_quiet(), errors: true };
@@ -199,6 +199,15 @@ fn act(host: &Host, req: &AbsentRequest, todo: &Todo, done: &mut Done) -> Result
         }
     }
     Ok(exit)
+}
+
+/// Who would keep the array from being stopped.
+fn busy(host: &Host, todo: &Todo) -> Option<Refusal> {
+    let (devname, path) = todo.array.as_ref()?;
+    let held = host.holders(host.sysfs.dev_of(devname)?);
+    let refusal = Refusal::new(format!("{} is in use and would not be stopped", path.display()));
+    let refusal = held.iter().fold(refusal, |r, h| r.hint(format!("{} is {h}", path.display())));
+    (!held.is_empty()).then_some(refusal)
 }
 
 fn zeroed(host: &Host, req: &AbsentRequest, path: &Path, targets: &[Target]) -> Result<(), Vec<String>> {
