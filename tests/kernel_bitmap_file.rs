@@ -362,3 +362,38 @@ fn a_failed_member_comes_back_by_the_file() {
     assert!(verify_pattern("/dev/md0", 8 * MIB, MIB, 2).is_empty());
     assert!(verify_pattern("/dev/md0", 9 * MIB, 21 * MIB, 1).is_empty());
 }
+
+#[test]
+fn a_failed_member_of_a_built_mirror_comes_back_by_the_file_if_nothing_else_ever_failed() {
+    let dir = mounted("ext4");
+    let disks = vm::disks(3, 32 * MIB);
+    let (file, all) = (format!("{dir}/bits"), disks[..2].join(" "));
+    let build = format!("--build /dev/md0 -l1 -n2 --bitmap-chunk=1M --delay=1 --bitmap={file} {all}");
+    if !taken(&mdadm(&build)) {
+        return;
+    }
+    vm::wait_sync("md0");
+    write_pattern("/dev/md0", 0, 32 * MIB, 1);
+    wait_clean(&file);
+    let leave = |disk: &str| mdadm(&format!("/dev/md0 --fail {disk} --remove {disk}")).ok();
+    leave(&disks[1]);
+    write_pattern("/dev/md0", 8 * MIB, MIB, 2);
+    // Outside of what the bitmap marks: shows that no more than that is rebuilt.
+    write_pattern(&disks[1], 20 * MIB, MIB, 9);
+    let other = mdadm(&format!("/dev/md0 --re-add {}", disks[2]));
+    assert!(other.status == 1 && other.stderr.contains("array is not persistent, aborting."), "{}", other.stderr);
+    assert!(other.stderr.contains("that failed; --add would rebuild it fully"), "{}", other.stderr);
+    let back = mdadm(&format!("/dev/md0 --re-add {}", disks[1])).ok();
+    assert!(back.stderr.starts_with(&format!("mdadm: re-added {}\n", disks[1])), "{}", back.stderr);
+    vm::wait_sync("md0");
+    assert_eq!(attr("md0", "degraded"), "0");
+    assert!(verify_pattern(&disks[1], 8 * MIB, MIB, 2).is_empty());
+    assert!(verify_pattern(&disks[1], 20 * MIB, MIB, 9).is_empty());
+    // From now on another may have been in its place.
+    leave(&disks[1]);
+    let again = mdadm(&format!("/dev/md0 --re-add {}", disks[1]));
+    assert!(again.status == 1 && again.stderr.contains("does not tell of one failed member"), "{}", again.stderr);
+    mdadm(&format!("/dev/md0 --add {}", disks[1])).ok();
+    vm::wait_sync("md0");
+    assert!(verify_pattern(&disks[1], 9 * MIB, 23 * MIB, 1).is_empty());
+}

@@ -141,3 +141,32 @@ fn a_member_with_metadata_is_told_of() {
     mdadm("--stop /dev/md0").ok();
     assert_eq!(content(&disks), before);
 }
+
+#[test]
+fn a_device_that_is_added_is_filled_and_one_that_is_too_small_is_refused() {
+    let disks = vm::disks(3, 16 * MIB);
+    let small = vm::disk(15 * MIB);
+    write_pattern(&disks[0], 0, 16 * MIB, 4);
+    mdadm(&format!("--build /dev/md0 -l1 -n2 {} missing", disks[0])).ok();
+    let before = content(&disks[1..2]);
+    let refused = mdadm(&format!("/dev/md0 --add {small}"));
+    assert_eq!(refused.status, 1);
+    assert!(
+        refused.stderr.starts_with(&format!("mdadm: {small} not large enough to join array\n")),
+        "{}",
+        refused.stderr
+    );
+    let plan = mdadm(&format!("/dev/md0 --plan --add {}", disks[1])).ok().stdout;
+    assert!(plan.contains("ADD_NEW_DISK") && !plan.contains("write "), "{plan}");
+    assert_eq!(content(&disks[1..2]), before);
+    let added = mdadm(&format!("/dev/md0 --add {}", disks[1])).ok();
+    assert_eq!(added.stderr, format!("mdadm: added {}\n", disks[1]));
+    vm::wait_sync("md0");
+    mdadm(&format!("/dev/md0 --add-spare {}", disks[2])).ok();
+    vm::wait_sync("md0");
+    assert_eq!(attr("md0", "degraded"), "0");
+    mdadm("--stop /dev/md0").ok();
+    assert!(verify_pattern(&disks[1], 0, 16 * MIB, 4).is_empty());
+    mdadm(&format!("--build /dev/md0 -l0 -n2 {} {}", disks[0], disks[1])).ok();
+    assert!(mdadm(&format!("/dev/md0 --add {}", disks[2])).stderr.contains("takes no further members"));
+}

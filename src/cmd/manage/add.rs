@@ -23,6 +23,9 @@ use crate::uuid::Uuid;
 
 impl Manager<'_> {
     pub(super) fn add_spare(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
+        if let Some(plain) = self.plain() {
+            return self.add_plain(item, target, &plain);
+        }
         let facts = self.facts()?;
         let running = self.running(&facts, &target.shown)?.0;
         let device = self.open_new(Path::new(&target.shown))?;

@@ -3,6 +3,7 @@
 mod add;
 mod gather;
 mod journal;
+mod plain;
 mod readd;
 
 use std::collections::VecDeque;

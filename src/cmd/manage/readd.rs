@@ -23,6 +23,9 @@ use crate::uuid::Uuid;
 impl Manager<'_> {
     /// `--add`, `--re-add`: by the bitmap where that is proven to be enough.
     pub(super) fn come_back(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
+        if let Some(plain) = self.plain() {
+            return self.add_plain(item, target, &plain);
+        }
         let facts = self.facts()?;
         let member = facts.find(target).map(|(_, m)| m.clone());
         if let Some(member) = member.filter(|m| m.faulty && item.op == ManageOp::ReAdd) {

@@ -80,24 +80,13 @@ pub fn free_number(array: &ArrayFacts) -> u32 {
 /// # Errors
 /// The cause, and what to do.
 pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Result<(), Refusal> {
-    let failed = |errno: &str, why: String| {
-        let number = free_number(array);
-        Err(Refusal::new(format!("add new device failed for {shown} as {number}: {errno}")).hint(why))
-    };
-    let name = &array.shown;
-    if running.readonly {
-        let why = if running.sb.has(feature::JOURNAL) && !array.members.iter().any(|m| m.journal && !m.faulty) {
-            format!("{name} is read-only without its journal: --re-add that, or --add-journal another device")
-        } else {
-            format!("{name} is read-only: mdadm --readwrite {name} first")
-        };
-        return failed("Read-only file system", why);
+    if running.readonly && running.sb.has(feature::JOURNAL) && !array.members.iter().any(|m| m.journal && !m.faulty) {
+        let name = &array.shown;
+        let why = format!("{name} is read-only without its journal: --re-add that, or --add-journal another device");
+        return failed(array, shown, "Read-only file system", why);
     }
-    if matches!(array.level, Level::Raid0 | Level::Linear) {
-        let why = format!("a {} array takes no further members: --grow makes it larger", array.level.name());
-        return failed("Invalid argument", why);
-    }
-    let no = |what: &str| Err(Refusal::new(format!("cannot add {shown} to {name}: {what}")));
+    takes_running(array, running.readonly, shown)?;
+    let no = |what: &str| Err(Refusal::new(format!("cannot add {shown} to {}: {what}", array.shown)));
     if running.sb.has(feature::RESHAPE_ACTIVE) {
         return no("it is being reshaped; add the member when that is done");
     }
@@ -107,12 +96,32 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
     Ok(())
 }
 
+/// What keeps any device from being added, metadata or not.
+pub(super) fn takes_running(array: &ArrayFacts, readonly: bool, shown: &str) -> Result<(), Refusal> {
+    let name = &array.shown;
+    if readonly {
+        let why = format!("{name} is read-only: mdadm --readwrite {name} first");
+        return failed(array, shown, "Read-only file system", why);
+    }
+    if matches!(array.level, Level::Raid0 | Level::Linear) {
+        let why = format!("a {} array takes no further members: --grow makes it larger", array.level.name());
+        return failed(array, shown, "Invalid argument", why);
+    }
+    Ok(())
+}
+
+/// The reference's words, and the reason.
+fn failed(array: &ArrayFacts, shown: &str, errno: &str, why: String) -> Result<(), Refusal> {
+    let number = free_number(array);
+    Err(Refusal::new(format!("add new device failed for {shown} as {number}: {errno}")).hint(why))
+}
+
 /// Larger sectors than the array's are not taken without being asked for.
-pub(super) fn fitting_sectors(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<(), Refusal> {
-    if new.block > running.block && !new.any_block {
+pub(super) fn fitting_sectors(array: &ArrayFacts, block: u32, new: &NewMember) -> Result<(), Refusal> {
+    if new.block > block && !new.any_block {
         return Err(Refusal::new(format!(
             "{} has sectors of {} bytes, {} of {}: the kernel does not take it into the running array.",
-            new.shown, new.block, array.shown, running.block
+            new.shown, new.block, array.shown, block
         ))
         .hint(format!(
             "With --allow-sector-size-change it becomes a spare; from the next assembly with it on, the array has \
@@ -232,7 +241,7 @@ fn bitmap_bytes(bitmap: &BitmapSuper, events: u64, len: usize) -> Result<Vec<u8>
 pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Plan, Refusal> {
     takes_members(array, running, &new.shown)?;
     let number = free_number(array);
-    fitting_sectors(array, running, new)?;
+    fitting_sectors(array, running.block, new)?;
     let device: std::path::PathBuf = new.shown.clone().into();
     let (start, bitmap_offset, bytes, room) = match &running.old {
         Some(sb) => {

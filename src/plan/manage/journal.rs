@@ -89,7 +89,7 @@ fn number(array: &ArrayFacts, running: &Running) -> u32 {
 /// It is too small, or its sectors are larger than the array's.
 pub fn new(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Plan, Refusal> {
     let number = number(array, running);
-    fitting_sectors(array, running, new)?;
+    fitting_sectors(array, running.block, new)?;
     let mut sb = superblock(array, running, new, number)?;
     if sb.data_size() < least_journal_sectors(array.slots) {
         return Err(Refusal::new(format!("{} is too small for a journal", new.shown)).hint(format!(

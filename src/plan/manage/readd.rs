@@ -70,20 +70,24 @@ pub fn unbroken(log: &[LogLine], devname: &str, kname: &str, left: i64, last_act
 }
 
 /// `md: recover of RAID array md0`; "recovery" before Linux 6.10.
-const SYNC_LINE: &str = " of RAID array ";
+pub(super) const SYNC_LINE: &str = " of RAID array ";
+
+/// `md: check of RAID array md0`: it changes no member's place.
+pub(super) fn is_check(text: &str) -> bool {
+    ["check", "data-check"].iter().any(|w| text.starts_with(&format!("md: {w}{SYNC_LINE}")))
+}
 
 /// What a line about the array says that breaks the proof.
 fn breaks(text: &str) -> Option<&'static str> {
-    let harmless = ["check", "data-check"].iter().any(|w| text.starts_with(&format!("md: {w}{SYNC_LINE}")));
     match text {
-        t if t.contains(SYNC_LINE) && !harmless => Some("a member was rebuilt since it left"),
+        t if t.contains(SYNC_LINE) && !is_check(t) => Some("a member was rebuilt since it left"),
         t if t.ends_with("stopped.") => Some("the array was stopped since it left"),
         t if t.contains("active with ") => Some("the array was started since it left"),
         _ => None,
     }
 }
 
-fn is_about(text: &str, devname: &str) -> bool {
+pub(super) fn is_about(text: &str, devname: &str) -> bool {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|w| w == devname)
 }
 
