@@ -96,14 +96,14 @@ fn what_update_changes_of_a_member_that_comes_back() {
         let plan = mdadm(&format!("/dev/md0 --plan --re-add --update=no-bbl {}", disks[1])).ok().stdout;
         assert!(plan.contains("superblock, no-bbl\nsync ") && plan.contains("ADD_NEW_DISK"), "{plan}");
         let out = mdadm(&format!("/dev/md0 --re-add --update=no-bbl {}", disks[1])).ok();
-        assert!(out.stderr.starts_with(&format!("mdadm: re-added {}\n", disks[1])), "{}", out.stderr);
+        assert!(out.stderr.contains(&format!("mdadm: re-added {}\n", disks[1])), "{}", out.stderr);
         assert_eq!(line(&disks[1], "Bad Block Log"), "");
         mdadm(&format!("/dev/md0 --re-add --update=devicesize {}", disks[2])).ok();
         assert_eq!(line(&disks[2], "Avail Dev Size").contains("47.00 MiB"), meta == "1.2");
 
         // A log with entries stays unless it is forced away.
         let out = mdadm(&format!("/dev/md0 --re-add --update=no-bbl {}", disks[3])).ok();
-        assert!(out.stderr.starts_with("mdadm: Cannot remove active bbl from /dev/md0\n"), "{}", out.stderr);
+        assert!(out.stderr.contains("mdadm: Cannot remove active bbl from /dev/md0\n"), "{}", out.stderr);
         assert!(
             line(&disks[3], "Bad Block Log").contains("bad blocks present"),
             "{}",
@@ -138,4 +138,184 @@ fn what_update_changes_of_a_member_that_comes_back() {
         assert_eq!(vm::verify_pattern("/dev/md0", 4 * MIB, MIB, 5), [0; 0]);
         mdadm("--stop /dev/md0").ok();
     }
+}
+
+fn dm(name: &str, table: &str) -> String {
+    sh(&format!("printf '{table}' | DM_DISABLE_UDEV=1 dmsetup create {name}; dmsetup mknodes"));
+    format!("/dev/mapper/{name}")
+}
+
+/// The arrays' lines of /proc/mdstat: their members.
+fn members() -> Vec<String> {
+    mdstat().lines().filter(|l| l.starts_with("md")).map(str::to_owned).collect()
+}
+
+/// The reference's status and first words; behind them the cause; members and spares as before.
+#[track_caller]
+fn refused(line: &str, why: &str) {
+    let (before, want) = (members(), vm::reference(line));
+    assert_eq!(members(), before, "{line}: the reference changed the array; choose another case");
+    let got = mdadm(line);
+    assert_eq!((got.status, got.stdout), (want.status, want.stdout), "{line}: {}", got.stderr);
+    assert!(got.stderr.starts_with(&want.stderr), "{line}: {} and {}", got.stderr, want.stderr);
+    assert!(got.stderr.contains(why), "{line}: {}", got.stderr);
+    assert_eq!(members(), before, "{line}");
+}
+
+#[test]
+fn what_cannot_be_a_member_is_refused_with_its_cause_and_nothing_changes() {
+    let disks = vm::disks(6, 40 * MIB);
+    let (a, b, c, d, e) = (&disks[0], &disks[1], &disks[2], &disks[3], &disks[4]);
+    let small = vm::disk(20 * MIB);
+    create(&format!("-l1 -n2 -b none {a} {b}"));
+    vm::reference(&format!("--create /dev/md1 -q --run --assume-clean -l1 -n2 -b none {c} {d}")).ok();
+    refused(&format!("/dev/md0 --add {small}"), "it has 40960 sectors");
+    refused(&format!("/dev/md0 --add {c}"), &format!("{c} is a member of /dev/md1"));
+    refused(&format!("/dev/md0 --add {a}"), &format!("{a} is a member of /dev/md0"));
+    refused(&format!("/dev/md0 --re-add {c}"), "is a member of /dev/md1");
+    for operation in ["--fail", "--remove", "--replace"] {
+        refused(&format!("/dev/md0 {operation} {c}"), "/dev/md0");
+    }
+    vm::reference("--stop /dev/md1").ok();
+    refused(&format!("/dev/md0 --re-add {c}"), "it is no former member");
+
+    // The device is gone, or does not answer.
+    sh("mknod /dev/gone b 8 250");
+    refused("/dev/md0 --add /dev/gone", "No such device or address");
+    for (name, table) in [
+        ("error", "0 81920 error\n".to_owned()),
+        ("hole", format!("0 8 linear {e} 0\n8 8 error\n16 81904 linear {e} 16\n")),
+        ("nowrite", format!("0 81920 flakey {e} 0 0 60 1 error_writes\n")),
+    ] {
+        let path = dm(name, &table);
+        refused(&format!("/dev/md0 --add {path}"), "Input/output error");
+        refused(&format!("/dev/md0 --add-spare {path}"), "Input/output error");
+        let why = if name == "nowrite" { "it has no superblock" } else { "its superblock cannot be used" };
+        refused(&format!("/dev/md0 --re-add {path}"), why);
+        sh(&format!("DM_DISABLE_UDEV=1 dmsetup remove {name}"));
+    }
+    sh(&format!("blockdev --setro {e}"));
+    refused(&format!("/dev/md0 --add {e}"), &format!("{e} is read-only"));
+    sh(&format!("blockdev --setrw {e}"));
+    assert!(
+        sh(&format!("head -c 1M {e} | tr -d '\\0' | wc -c")).trim() == "0",
+        "nothing is left of a write that failed"
+    );
+
+    // Its slot was given to another.
+    std::thread::sleep(Duration::from_secs(1));
+    mdadm(&format!("/dev/md0 --fail {b} --remove {b} --add {e}")).ok();
+    vm::wait_until(Duration::from_secs(60), "rebuilt", || attr("md0", "degraded") == "0");
+    refused(&format!("/dev/md0 --re-add {b}"), "its slot 1 is taken");
+    mdadm("--readonly /dev/md0").ok();
+    refused(&format!("/dev/md0 --add {b}"), "is read-only: mdadm --readwrite /dev/md0 first");
+    mdadm("--stop /dev/md0").ok();
+
+    create(&format!("-l0 -n2 {a} {b}"));
+    refused(&format!("/dev/md0 --add {c}"), "--grow makes it larger");
+    refused(&format!("/dev/md0 --remove {a}"), "is active in slot 0");
+    mdadm("--stop /dev/md0").ok();
+
+    // Half an array: it does not run.
+    create(&format!("-l5 -n3 -b none {a} {b} {c}"));
+    mdadm("--stop /dev/md0").ok();
+    vm::reference(&format!("-I {a}")).ok();
+    let name = mdstat().lines().find_map(|l| Some(l.split_once(" : inactive")?.0.to_owned())).unwrap();
+    for operation in [format!("--add {d}"), format!("--fail {a}"), format!("--remove {a}")] {
+        refused(&format!("/dev/{name} {operation}"), "does not run: start it first");
+    }
+    mdadm(&format!("--stop /dev/{name}")).ok();
+
+    // A rebuild runs.
+    vm::sync_speed(10, 10);
+    create(&format!("-l5 -n4 -b none {a} {b} {c} missing"));
+    mdadm(&format!("/dev/md0 --add {d}")).ok();
+    vm::wait_until(Duration::from_secs(10), "it is rebuilt", || attr("md0", "sync_action") == "recover");
+    refused(&format!("/dev/md0 --remove {d}"), "is being rebuilt in slot 3 of /dev/md0: --fail it first");
+    refused(&format!("/dev/md0 --fail {a}"), "array will be failed");
+}
+
+#[test]
+fn a_spare_comes_in_while_the_array_is_reshaped_and_takes_a_slot_after_it() {
+    let disks = vm::disks(5, 64 * MIB);
+    create(&format!("-l5 -n3 -b internal {}", disks[..3].join(" ")));
+    mdadm(&format!("/dev/md0 --add {}", disks[3])).ok();
+    vm::write_pattern("/dev/md0", 0, 100 * MIB, 6);
+    vm::sync_speed(10, 10);
+    // The data moves towards the start of the members.
+    vm::reference("--grow /dev/md0 -n4").ok();
+    vm::wait_until(Duration::from_secs(20), "it is reshaped", || attr("md0", "sync_action") == "reshape");
+    let out = mdadm(&format!("/dev/md0 --add {}", disks[4])).ok();
+    assert_eq!((out.stderr, attr("md0", "sync_action").as_str()), (format!("mdadm: added {}\n", disks[4]), "reshape"));
+    vm::wait_sync("md0");
+    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+    vm::wait_until(Duration::from_secs(60), "the spare is in", || attr("md0", "degraded") == "0");
+    vm::wait_sync("md0");
+    mdadm(&format!("/dev/md0 --fail {}", disks[1])).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 100 * MIB, 6), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble --run /dev/md0 {}", disks[2..].join(" "))).ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 100 * MIB, 6), [0; 0]);
+}
+
+/// Every command that needs a device for itself.
+fn each_says(disk: &str, free: &str, holder: &str) {
+    for line in [
+        format!("--create /dev/md5 --run -l1 -n2 -b none {disk} {free}"),
+        format!("/dev/md0 --add {disk}"),
+        format!("/dev/md0 --re-add {disk}"),
+        format!("/dev/md0 --add-spare {disk}"),
+        format!("--zero-superblock {disk}"),
+        format!("--restore=/mnt/dump {disk}"),
+    ] {
+        let out = mdadm(&line);
+        assert!(out.status != 0 && out.stderr.contains("busy"), "{line}: {}", out.stderr);
+        assert!(out.stderr.contains(&format!("{disk} is {holder}")), "{line}: {}", out.stderr);
+    }
+}
+
+#[test]
+fn every_command_names_who_holds_a_device_or_an_array() {
+    let disks = vm::disks(4, 64 * MIB);
+    let (disk, free) = (&disks[2], &disks[3]);
+    create(&format!("-l1 -n2 -b none {} {}", disks[0], disks[1]));
+    sh("mkdir /mnt/dump /mnt/point");
+    each_says(&disks[0], free, "a member of /dev/md0");
+    let holders: [(&str, &str, &str); 4] = [
+        ("mkfs.ext4 -q @; mount @ /mnt/point", "mounted on /mnt/point", "umount /mnt/point"),
+        ("mkswap -q @; swapon @", "in use as swap", "swapoff @"),
+        (
+            "echo 0 1024 linear @ 0 | DM_DISABLE_UDEV=1 dmsetup create over",
+            "in use by /dev/mapper/over",
+            "DM_DISABLE_UDEV=1 dmsetup remove over",
+        ),
+        (
+            "rm -f /run/ready; python3 -c 'import os,time; os.open(\"@\", os.O_RDWR|os.O_EXCL); open(\"/run/ready\",\"w\"); time.sleep(99)' \
+             >/dev/null 2>&1 & echo $! >/run/pid; until [ -e /run/ready ]; do sleep 0.05; done",
+            "open in process ",
+            "kill $(cat /run/pid); while [ -e /proc/$(cat /run/pid) ]; do sleep 0.05; done",
+        ),
+    ];
+    for (hold, holder, free_again) in holders {
+        sh(&hold.replace('@', disk));
+        each_says(disk, free, holder);
+        sh(&free_again.replace('@', disk));
+        sh(&hold.replace('@', "/dev/md0"));
+        for line in ["--stop /dev/md0", "--readonly /dev/md0", "--stop --scan"] {
+            let out = mdadm(line);
+            assert_eq!(out.status, 1, "{line}: {}", out.stderr);
+            assert!(out.stderr.contains(&format!("/dev/md0 is {holder}")), "{line}: {}", out.stderr);
+        }
+        sh(&free_again.replace('@', "/dev/md0"));
+    }
+    mdadm("--create /dev/md1 -q --run --force -l1 -n1 --assume-clean -b none /dev/md0").ok();
+    let out = mdadm("--readonly /dev/md0");
+    assert_eq!((out.status, out.stderr.contains("/dev/md0 is a member of /dev/md1")), (1, true), "{}", out.stderr);
+    // Assembly meets a member that is in use.
+    let out = mdadm(&format!("--assemble /dev/md5 {}", disks[0]));
+    assert!(
+        out.stderr.contains("is busy - skipping") && out.stderr.contains("is a member of /dev/md0"),
+        "{}",
+        out.stderr
+    );
 }

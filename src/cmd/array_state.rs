@@ -82,7 +82,7 @@ fn read_only(host: &Host, path: &Path, array: &OpenArray) -> Result<(), Vec<Stri
         let mut lines = vec![format!("failed to set readonly for {shown}: {}", reason(&e))];
         match e.raw_os_error() {
             Some(libc::EBUSY) => {
-                lines.extend(host.holders(array.name.dev).iter().map(|h| format!("{shown} is {h}")));
+                lines.extend(host.who_holds(array.name.dev).iter().map(|h| format!("{shown} is {h}")));
                 if lines.len() == 1 {
                     lines.push(format!("{shown} is open for writing, or a recovery of it runs"));
                 }

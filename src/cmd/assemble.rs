@@ -178,7 +178,7 @@ fn running_arrays(host: &Host) -> Vec<(Uuid, PathBuf)> {
 fn name_holders(req: &AssembleRequest, host: &Host, candidates: &[Candidate]) {
     for c in candidates {
         if matches!(&c.content, Content::Member(m) if m.busy) && !req.common.is_quiet() {
-            for holder in host.holders(c.dev) {
+            for holder in host.who_holds(c.dev) {
                 complain(format!("{} is {holder}", c.path.display()));
             }
         }

@@ -173,7 +173,7 @@ fn open_target(host: &Host, common: &Common, path: &Path) -> Result<RealDevice, 
     RealDevice::open(path, access).map_err(|e| {
         let shown = path.display();
         let refusal = Refusal::new(format!("Cannot open {shown} to restore metadata: {}", reason(&e)));
-        let holders = block_dev(path).filter(|_| e.raw_os_error() == Some(libc::EBUSY)).map(|dev| host.holders(dev));
+        let holders = block_dev(path).filter(|_| e.raw_os_error() == Some(libc::EBUSY)).map(|dev| host.who_holds(dev));
         holders.unwrap_or_default().iter().fold(refusal, |r, h| r.hint(format!("{shown} is {h}")))
     })
 }

@@ -106,8 +106,7 @@ fn judge(host: &Host, saved: &Device, plan: bool) -> Result<RealDevice, Vec<Stri
     RealDevice::open(&path, access).map_err(|e| {
         let mut lines = vec![format!("cannot open {}: {}", path.display(), reason(&e))];
         if let (Some(libc::EBUSY), Some(dev)) = (e.raw_os_error(), block_dev(&path)) {
-            let held = host.holders(dev);
-            let held = if held.is_empty() { host.openers(dev) } else { held };
+            let held = host.who_holds(dev);
             lines.extend(held.iter().map(|h| format!("{} is {h}", path.display())));
         }
         lines

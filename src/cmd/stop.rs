@@ -107,10 +107,7 @@ fn open_exclusive(host: &Host, path: &Path) -> Result<OpenArray, String> {
 fn name_holders(host: &Host, path: &Path) {
     let dev = crate::host::devmap::block_dev(path).or_else(|| host.sysfs.dev_of(path.to_str()?));
     let Some(dev) = dev else { return };
-    let mut holders = host.holders(dev);
-    if holders.is_empty() {
-        holders = host.openers(dev);
-    }
+    let holders = host.who_holds(dev);
     for holder in holders {
         complain(format!("{} is {holder}", path.display()));
     }

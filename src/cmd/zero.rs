@@ -118,7 +118,7 @@ fn open(host: &Host, common: &Common, path: &Path, device: &str) -> Result<RealD
         if e.raw_os_error() == Some(libc::EBUSY)
             && let Some(dev) = block_dev(path)
         {
-            lines.extend(host.holders(dev).iter().map(|h| format!("{device} is {h}")));
+            lines.extend(host.who_holds(dev).iter().map(|h| format!("{device} is {h}")));
         }
         failure(lines, Exit::USAGE)
     })

@@ -54,6 +54,13 @@ impl Host {
         found
     }
 
+    /// All that hold a device; where none is found, the processes that have it open: for the message of a failure.
+    #[must_use]
+    pub fn who_holds(&self, dev: (u32, u32)) -> Vec<Holder> {
+        let found = self.holders(dev);
+        if found.is_empty() { self.openers(dev) } else { found }
+    }
+
     /// The processes that have the device open, this one left out. It looks at every open file there is: for the message
     /// of a failure only.
     #[must_use]

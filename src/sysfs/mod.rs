@@ -134,6 +134,13 @@ impl Sysfs {
         Some(link.file_name()?.to_str()?.replace('!', "/"))
     }
 
+    /// Whether the kernel takes no writes to a block device.
+    #[must_use]
+    pub fn is_read_only(&self, dev: (u32, u32)) -> bool {
+        let ro = fs::read_to_string(self.root.join(format!("dev/block/{}:{}/ro", dev.0, dev.1)));
+        ro.is_ok_and(|text| text.trim() == "1")
+    }
+
     /// Kernel name of the disk that a block device is, or is a partition of.
     #[must_use]
     pub fn disk_name(&self, dev: (u32, u32)) -> Option<String> {

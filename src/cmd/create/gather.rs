@@ -163,7 +163,7 @@ fn cannot_open(path: &Path, e: &std::io::Error) -> Refusal {
     if e.raw_os_error() == Some(libc::EBUSY)
         && let Some(dev) = crate::host::devmap::block_dev(path)
     {
-        for holder in Host::default().holders(dev) {
+        for holder in Host::default().who_holds(dev) {
             refusal = refusal.hint(format!("{} is {holder}", path.display()));
         }
     }

@@ -52,6 +52,18 @@ impl Manager<'_> {
                 && let Some(why) = first.strip_prefix(&start)
             {
                 *first = format!("add new device failed for {} as {number}{why}", target.shown);
+            } else if let Some(first) = e
+                .lines
+                .first()
+                .filter(|l| ["cannot read ", "cannot write ", "cannot sync "].iter().any(|w| l.starts_with(w)))
+            {
+                // The reference says no more than the line in front.
+                let (first, line) = (first.clone(), format!("Failed to write metadata to {}", target.shown));
+                let rest = e.lines.drain(1..).collect::<Vec<_>>();
+                e = rest.into_iter().fold(Refusal::new(line).hint(first), Refusal::hint);
+                if self.host.sysfs.is_read_only(new.dev) {
+                    e = e.hint(format!("{} is read-only (blockdev --setrw)", target.shown));
+                }
             }
             e
         })?;
@@ -92,7 +104,7 @@ impl Manager<'_> {
         let access = if self.req.common.plan { Access::ReadExclusive } else { Access::WriteExclusive };
         RealDevice::open(path, access).map_err(|e| {
             let refusal = Refusal::new(format!("Cannot open {}: {}", path.display(), reason(&e)));
-            holders(self.host, path, refusal)
+            if e.raw_os_error() == Some(libc::EBUSY) { holders(self.host, path, refusal) } else { refusal }
         })
     }
 
@@ -139,14 +151,17 @@ impl Manager<'_> {
     pub(super) fn superblock_on(&self, device: &RealDevice, version: Version, shown: &str) -> Option<Superblock> {
         use crate::blockio::ReadAt;
         let Version::V1(minor) = version else {
-            let sb = v0::read(device).ok().flatten().filter(SuperV0::is_native)?;
+            let sb = match v0::read(device) {
+                Ok(sb) => sb.filter(SuperV0::is_native)?,
+                Err(e) => return Some(Err(e.to_string())),
+            };
             if crate::cmd::whose::v0_of_another(self.host, device, shown, &sb).is_some() {
                 return None;
             }
             let checked = sb.check(device.size()).map_err(|e| e.to_string());
             return Some(checked.map(|()| (sb.as_v1(device.size()), Some(Box::new(sb)))));
         };
-        v1::read(device, minor).ok().flatten().map(|sb| Ok((sb, None)))
+        v1::read(device, minor).map(|sb| sb.map(|sb| (sb, None))).map_err(|e| e.to_string()).transpose()
     }
 
     /// A node of a device: by its kernel name, else by a walk over /dev.

@@ -6,6 +6,7 @@ mod journal;
 mod plain;
 mod readd;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::host::Host;
 use crate::host::conf::Conf;
 use crate::host::devmap::dev_of;
 use crate::host::node::{OpenArray, OpenError};
-use crate::plan::manage::{self, ArrayFacts, Target, replace};
+use crate::plan::manage::{self, ArrayFacts, Member, Target, replace};
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::attr;
 use crate::sysfs::value::SyncAction;
@@ -45,6 +46,7 @@ pub fn run(req: &ManageRequest) -> Exit {
         host: &host,
         array: Some(array),
         facts: None,
+        known: RefCell::new(None),
         shown: Plan::default(),
         changed: 0,
         replaced: VecDeque::new(),
@@ -91,6 +93,8 @@ struct Manager<'a> {
     array: Option<OpenArray>,
     /// With `--plan`: the array as it would be by now.
     facts: Option<ArrayFacts>,
+    /// The array as it was read last, until something is done to it.
+    known: RefCell<Option<ArrayFacts>>,
     /// With `--plan`: all steps.
     shown: Plan,
     changed: u32,
@@ -152,8 +156,16 @@ impl Manager<'_> {
         if let Some(facts) = &self.facts {
             return Ok(facts.clone());
         }
+        if let Some(known) = self.known.borrow().as_ref() {
+            return Ok(known.clone());
+        }
         let facts = self.array.as_ref().and_then(|a| gather::array(self.host, a));
-        facts.ok_or_else(|| Refusal::new(format!("{} is not active: it has no level.", self.req.array.display())))
+        self.known.replace(facts.clone());
+        let shown = self.req.array.display();
+        facts.ok_or_else(|| {
+            Refusal::new(format!("Cannot get array info for {shown}"))
+                .hint(format!("{shown} does not run: start it first (mdadm --run {shown})"))
+        })
     }
 
     fn item(&mut self, item: &ManageItem) -> Result<(), Refusal> {
@@ -218,7 +230,8 @@ impl Manager<'_> {
             tries -= 1;
             let busy = refusal.lines.first().is_some_and(|l| l.ends_with("Device or resource busy"));
             if !busy || tries == 0 {
-                return Err(refusal);
+                let member = facts.find(target).map(|(_, m)| m);
+                return Err(member.into_iter().fold(refusal, |r, m| r.hint(why_busy(m, &facts, target))));
             }
             std::thread::sleep(REMOVE_PAUSE);
         }
@@ -280,6 +293,7 @@ impl Manager<'_> {
             self.shown.steps.extend(plan.steps.iter().cloned());
             return Ok(());
         }
+        self.known.replace(None);
         let mut session = Session::new(self.host, &self.req.common);
         session.array = self.array.take();
         if let Some(device) = device {
@@ -288,6 +302,14 @@ impl Manager<'_> {
         let done = session.apply(plan);
         self.array = session.array.take();
         done.map_err(refused)
+    }
+}
+
+/// Why the kernel does not let a member go that is not in sync.
+fn why_busy(member: &Member, array: &ArrayFacts, target: &Target) -> String {
+    match member.slot.filter(|_| !member.faulty) {
+        Some(slot) => format!("{} is being rebuilt in slot {slot} of {}: --fail it first", target.shown, array.shown),
+        None => format!("requests to {} are still under way: try again", target.shown),
     }
 }
 
@@ -301,7 +323,7 @@ fn refused(e: ApplyError) -> Refusal {
 
 /// Names who holds a device.
 fn holders(host: &Host, path: &Path, refusal: Refusal) -> Refusal {
-    let found = crate::host::devmap::block_dev(path).map(|dev| host.holders(dev)).unwrap_or_default();
+    let found = crate::host::devmap::block_dev(path).map(|dev| host.who_holds(dev)).unwrap_or_default();
     found.iter().fold(refusal, |r, h| r.hint(format!("{} is {h}", path.display())))
 }
 

@@ -80,7 +80,7 @@ impl Manager<'_> {
     ) -> (Verdict, Option<SuperV1>) {
         match self.superblock_on(device, running.version, &target.shown) {
             None => (Verdict::Never("it has no superblock of this array".into()), None),
-            Some(Err(why)) => (Verdict::Never(format!("its superblock is damaged: {why}")), None),
+            Some(Err(why)) => (Verdict::Never(format!("its superblock cannot be used: {why}")), None),
             Some(Ok((former, _))) => (self.verdict(facts, running, &former, device, target), Some(former)),
         }
     }

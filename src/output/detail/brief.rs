@@ -39,7 +39,7 @@ impl Detail {
         } else {
             let _ = write!(out, " metadata={}", self.metadata);
         }
-        if self.plain_spares > 0 && !self.inactive {
+        if self.plain_spares > 0 && !self.inactive && devices {
             let _ = write!(out, " spares={}", self.plain_spares);
         }
         // As the reference does for a member that has no node: on the same line, with three blanks.

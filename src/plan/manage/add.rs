@@ -87,9 +87,6 @@ pub fn takes_members(array: &ArrayFacts, running: &Running, shown: &str) -> Resu
     }
     takes_running(array, running.readonly, shown)?;
     let no = |what: &str| Err(Refusal::new(format!("cannot add {shown} to {}: {what}", array.shown)));
-    if running.sb.has(feature::RESHAPE_ACTIVE) {
-        return no("it is being reshaped; add the member when that is done");
-    }
     if running.sb.has(feature::CLUSTERED) {
         return no("clustered arrays are not in this version of mdadm-rs yet");
     }
@@ -198,8 +195,10 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
         _ => new.size.0.checked_sub(old.data_offset())?,
     };
     sb.set_data_size(space);
+    // In a reshape the data may move on by some sectors.
+    let moves = if old.has(feature::NEW_OFFSET) { u64::try_from(old.new_offset()).unwrap_or(0) } else { 0 };
     // A journal takes what there is.
-    (space > 0 && (new.journal || space >= old.size())).then_some(())
+    (space > 0 && (new.journal || space.checked_sub(moves)? >= old.size())).then_some(())
 }
 
 /// Sectors that the bitmap may take, with the kernel's slack behind a lockless one.
