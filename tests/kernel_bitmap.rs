@@ -36,6 +36,9 @@ fn write(at_mib: u64, mib: u64) {
 
 #[test]
 fn the_states_are_those_of_the_kernel_while_the_array_runs_and_on_the_members_after_it() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     for level in ["-l1 -n2", "-l10 -n4", "-l5 -n4", "-l6 -n4"] {
         let disks = vm::disks(4, 100 * MIB);
         let members = if level == "-l1 -n2" { &disks[..2] } else { &disks[..] };
@@ -62,6 +65,9 @@ fn the_states_are_those_of_the_kernel_while_the_array_runs_and_on_the_members_af
 
 #[test]
 fn what_is_said_of_a_power_cut_is_what_the_kernel_resyncs() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(2, 100 * MIB);
     create("-l1 -n2", &disks);
     write(0, 8);
@@ -87,6 +93,9 @@ fn what_is_said_of_a_power_cut_is_what_the_kernel_resyncs() {
 
 #[test]
 fn a_bitmap_that_is_behind_counts_all_that_was_ever_written() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(2, 100 * MIB);
     create("-l1 -n2 --assume-clean", &disks);
     write(0, 1);
@@ -110,6 +119,9 @@ fn a_bitmap_that_is_behind_counts_all_that_was_ever_written() {
 
 #[test]
 fn copies_that_differ_are_warned_of_and_a_spares_copy_is_not_in_use() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(4, 100 * MIB);
     create("-l5 -n3 -x1", &disks);
     write(0, 8);

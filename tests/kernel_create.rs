@@ -38,6 +38,9 @@ fn states(array: &str) -> Vec<(String, u64)> {
 
 #[test]
 fn a_lockless_array_of_every_level_and_version_starts_in_sync_with_unwritten_chunks() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let members = disks(4, 40 * MIB);
     for (level, n) in [(1, 2), (4, 3), (5, 3), (6, 4), (10, 4)] {
         for minor in 0..3 {
@@ -58,6 +61,9 @@ fn a_lockless_array_of_every_level_and_version_starts_in_sync_with_unwritten_chu
 
 #[test]
 fn assume_clean_starts_with_clean_chunks() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let members = disks(2, 40 * MIB);
     mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --assume-clean --bitmap=lockless {}", members.join(" "))).ok();
     let states = states("md0");
@@ -66,6 +72,9 @@ fn assume_clean_starts_with_clean_chunks() {
 
 #[test]
 fn the_bitmap_chunk_is_what_was_asked_for_or_finer() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     // 20 GiB: 256 KiB by default.
     let member = disk(20 << 30);
     for (asked, want) in [("", 256), ("--bitmap-chunk=64K", 64), ("--bitmap-chunk=1M", 1024)] {
@@ -146,7 +155,7 @@ fn older_superblocks_of_other_versions_do_not_survive() {
 #[test]
 fn members_of_4k_blocks_are_written_in_whole_blocks() {
     let members = [disk_with_blocks(40 * MIB, 4096), disk_with_blocks(40 * MIB, 4096)];
-    for bitmap in ["none", "internal", "lockless"] {
+    for bitmap in vm::bitmaps() {
         mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --assume-clean --bitmap={bitmap} {}", members.join(" "))).ok();
         assert_eq!(sh("blockdev --getss /dev/md0").trim(), "4096");
         vm::write_pattern("/dev/md0", 0, 8 * MIB, 1);
@@ -157,6 +166,9 @@ fn members_of_4k_blocks_are_written_in_whole_blocks() {
 
 #[test]
 fn the_bad_block_log_stands_clear_of_a_full_lockless_bitmap() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     // Past 192 MiB the reference's log lies in the bitmap.
     let members = disks(3, 400 * MIB);
     let list = members.join(" ");
@@ -200,8 +212,18 @@ fn plain_files_are_members_with_offline_only() {
     assert_eq!((out.status, out.stderr.contains("is not a block device")), (2, true), "{}", out.stderr);
     mdadm(&format!("--create /dev/md0 --offline -R -l1 -n2 --bitmap=lockless {file} missing")).ok();
     let member = sh(&format!("losetup -f --show {file}")).trim().to_owned();
-    mdadm(&format!("--assemble --run /dev/md0 {member}")).ok();
-    assert_eq!(attr("md0", "bitmap_type").trim(), "none bitmap [llbitmap]");
+    let assemble = format!("--assemble --run /dev/md0 {member}");
+    if !vm::lockless_is_refused() {
+        mdadm(&assemble).ok();
+        assert_eq!(attr("md0", "bitmap_type").trim(), "none bitmap [llbitmap]");
+        return;
+    }
+    let before = hash(std::slice::from_ref(&member));
+    let out = mdadm(&assemble);
+    assert!(out.status == 1 && out.stderr.contains("lockless bitmap"), "{}", out.stderr);
+    assert!(out.stderr.contains("Linux 6.18 or later"), "{}", out.stderr);
+    assert_eq!(hash(&[member]), before);
+    assert!(!std::path::Path::new("/sys/block/md0/md").exists());
 }
 
 #[test]
@@ -290,6 +312,15 @@ fn the_logical_block_size_is_set_however_the_array_is_made() {
     let members = disks(2, 20 * MIB);
     let list = members.join(" ");
     let create = "-q -R -l1 -n2 --assume-clean -b internal --logical-block-size=4096";
+    if !vm::kernel_has("CONFIG_MD_BITMAP=y") {
+        // A kernel before 6.18, and so before 6.19.
+        let before = hash(&members);
+        let out = mdadm(&format!("--create /dev/md0 {create} {list}"));
+        assert!(out.status == 1 && out.stderr.contains("takes Linux 6.19 or later"), "{}", out.stderr);
+        assert_eq!(hash(&members), before);
+        assert!(!std::path::Path::new("/sys/block/md0/md").exists());
+        return;
+    }
     for how in ["", "--readonly", "-e1.0"] {
         mdadm(&format!("--create /dev/md0 {how} {create} {list}")).ok();
         for name in ["queue/logical_block_size", "md/logical_block_size"] {

@@ -267,6 +267,9 @@ fn names_links_and_partitions_are_shown_as_by_the_reference() {
 
 #[test]
 fn a_lockless_bitmap_is_told_with_its_states() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(3, 40 * MIB);
     create(&format!("-l5 -n3 --bitmap=lockless --assume-clean {}", disks.join(" ")));
     vm::write_pattern("/dev/md0", 0, MIB, 1);
@@ -355,6 +358,9 @@ fn read_only_read_write_and_run_answer_as_the_reference() {
 
 #[test]
 fn an_array_with_a_lockless_bitmap_runs_with_it() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(3, 40 * MIB);
     create(&format!("-l5 -n3 --bitmap=lockless --assume-clean {}", disks.join(" ")));
     reference("--stop /dev/md0").ok();

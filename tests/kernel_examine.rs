@@ -125,6 +125,9 @@ fn bad_blocks_of_sysfs_and_of_a_rebuild_over_an_unreadable_region_are_listed_as_
 
 #[test]
 fn a_lockless_bitmap_adds_its_lines_and_counts_what_the_kernel_counts() {
+    if vm::lockless_is_refused() {
+        return;
+    }
     let disks = vm::disks(3, 40 * MIB);
     let [a, b, c] = &disks[..] else { panic!() };
     for args in [format!("-l1 -n2 {a} {b}"), format!("-l5 -n3 --assume-clean {a} {b} {c}")] {

@@ -39,12 +39,12 @@ fn an_array_that_was_created_over_comes_back_with_its_data() {
     for (n, (meta, bitmap)) in
         [("1.2", "internal"), ("1.0", "none"), ("1.1", "lockless"), ("1.2", "lockless")].iter().enumerate()
     {
-        let seed = n as u64;
+        let (seed, bitmap) = (n as u64, vm::or_internal(bitmap));
         mdadm(&format!("--create /dev/md0 -q -R -e{meta} -l5 -n3 -b {bitmap} --assume-clean {list}")).ok();
         vm::write_pattern("/dev/md0", 0, 16 * MIB, seed);
         mdadm("--stop /dev/md0").ok();
         let before = hash(&members);
-        let over = "--create /dev/md0 -R -l5 -n3 -b lockless --assume-clean";
+        let over = &vm::or_internal("--create /dev/md0 -R -l5 -n3 -b lockless --assume-clean");
         let out = mdadm(&format!("{over} {} {} {}", members[2], members[1], members[0])).ok();
         let file = named(&out);
         assert_ne!(hash(&members), before);
@@ -111,7 +111,8 @@ sync   {m}
 fn what_was_zeroed_or_added_elsewhere_comes_back_as_it_was() {
     let members = disks(5, 20 * MIB);
     mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 -b internal --assume-clean {} {}", members[0], members[1])).ok();
-    mdadm(&format!("--create /dev/md1 -q -R -l1 -n2 -b lockless --assume-clean {} {}", members[2], members[3])).ok();
+    let lockless = vm::or_internal("-b lockless --assume-clean");
+    mdadm(&format!("--create /dev/md1 -q -R -l1 -n2 {lockless} {} {}", members[2], members[3])).ok();
     reference(&format!("--create /dev/md2 -q -R -e0.90 -l1 -n2 -b internal --assume-clean {} missing", members[4]))
         .ok();
     mdadm("--stop /dev/md0 /dev/md2").ok();

@@ -25,16 +25,15 @@ const RAID10: Shape = Shape { words: "-l10 -n4 --chunk=64", members: 4, failures
 /// The kinds of bitmap that this kernel has: lockless from 6.18 on, files up to some before 7.2 (docs/bitmap-files.md).
 fn kinds() -> Vec<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let number = |n: usize| release.split(['.', '-']).nth(n).unwrap().parse::<u32>().unwrap();
-    let mut kinds = vec!["none".to_owned(), "internal".to_owned()];
-    if (number(0), number(1)) >= (6, 18) {
-        kinds.push("lockless".into());
-    }
-    if number(0) < 7 {
+    let major = release.split('.').next().unwrap().parse::<u32>().unwrap();
+    // The first disk stays when the others go.
+    let files = (major < 7).then(|| {
         let disk = vm::disk(32 * MIB);
         sh(&format!("mkfs.ext4 -q {disk}; mkdir /mnt/fs; mount {disk} /mnt/fs"));
-        kinds.push("/mnt/fs/bits".into());
-    }
+        "/mnt/fs/bits".to_owned()
+    });
+    let mut kinds: Vec<String> = vm::bitmaps().iter().map(|kind| (*kind).to_owned()).collect();
+    kinds.extend(files);
     kinds
 }
 

@@ -53,6 +53,19 @@ const IMPURE: [&str; 13] = [
     "dbg!",
 ];
 
+/// What is tested on the newest kernel is tested on the older one.
+#[test]
+fn every_kernel_test_runs_on_the_older_kernel_too() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let older = fs::read_to_string(tests.join("older_kernel.rs")).unwrap();
+    for entry in fs::read_dir(&tests).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        let listed = older.contains(&format!("#[path = \"{name}\"]\nmod {module};\n"));
+        assert!(listed || !name.starts_with("kernel_"), "tests/older_kernel.rs lacks {name}");
+    }
+}
+
 /// The module path of a source file and its text without comments, and without what follows `#[cfg(test)]`.
 fn sources() -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -72,6 +72,8 @@ pub struct Session<'a> {
     pub show_progress: bool,
     /// Held from before data was zeroed until the array runs.
     interrupts: Option<Interrupts>,
+    /// Printed on stdout before the first byte of a member is written.
+    pub announce: Option<&'static str>,
     /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
     pub keep: bool,
 }
@@ -97,6 +99,7 @@ impl<'a> Session<'a> {
             block: None,
             undo: Vec::new(),
             started: false,
+            announce: None,
             keep: false,
             show_progress: false,
             interrupts: None,
@@ -121,6 +124,11 @@ impl<'a> Session<'a> {
         save::before(self.host, &self.saving, plan, &self.devices)?;
         let mut log = KernelLog::from_now(&self.host.dev);
         for step in &plan.steps {
+            if matches!(step, Step::Write { .. } | Step::Zero { .. })
+                && let Some(text) = self.announce.take()
+            {
+                out(text);
+            }
             if let Err(mut e) = self.step(step) {
                 let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
                 e.after.extend(log.reasons(&devname).into_iter().map(|l| format!("the kernel says: {l}")));
@@ -303,13 +311,13 @@ impl<'a> Session<'a> {
 
     fn sysfs(&self, devname: &str, attr: &str, value: &str, verify: Option<&str>) -> Result<(), ApplyError> {
         let dir = &self.array(devname)?.sysfs;
+        if value == "llbitmap"
+            && let Some(line) = dir.llbitmap_support().ok().and_then(|s| s.missing(&self.host.release()))
+        {
+            return Err(ApplyError { line, after: Vec::new() });
+        }
         dir.store_text(attr, value).map_err(|e| {
             let mut failure = sysfs_failed(devname, &e);
-            if value == "llbitmap" {
-                let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned());
-                let support = dir.llbitmap_support().ok();
-                failure.after.extend(support.and_then(|s| s.missing(&release.unwrap_or_default())));
-            }
             if attr == "logical_block_size" && e.errno() == libc::ENOENT {
                 let release = self.host.release();
                 let line =

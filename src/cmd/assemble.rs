@@ -310,13 +310,12 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
         Some((device, why)) => format!("failed to add {device} to {shown}: {why}"),
         None => e.line,
     };
-    let of_bitmap = decision.lockless && line.contains("bitmap_type");
+    let of_bitmap = decision.lockless && (line.contains("bitmap_type") || line.starts_with("a lockless bitmap"));
     let mut refusal = Refusal::new(line);
     if of_bitmap {
         refusal = refusal.hint("the array has a lockless bitmap");
-    } else {
-        refusal = explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
     }
+    refusal = explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
     e.after.into_iter().fold(refusal, Refusal::hint)
 }
 

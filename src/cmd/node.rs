@@ -15,7 +15,7 @@ use crate::uuid::Uuid;
 /// commands take the same free number. `--plan` touches nothing and takes no lock; what it has given away is in `planned`.
 ///
 /// # Errors
-/// The map file cannot be locked, or no number is free.
+/// The kernel has no md driver, the map file cannot be locked, or no number is free.
 pub fn choose(
     common: &Common,
     host: &Host,
@@ -23,6 +23,7 @@ pub fn choose(
     path: &Path,
     planned: &[(PathBuf, String)],
 ) -> Result<(Option<MapLock>, Node), Refusal> {
+    host.need_md(common.plan)?;
     let (lock, map) = if common.plan {
         (None, host.map().load().unwrap_or_default())
     } else {

@@ -77,7 +77,7 @@ fn cannot_open(path: &Path, e: &OpenError) -> String {
 /// A kernel name of no array. The reference makes the array to open it, and stops it again: a success.
 fn is_no_array(host: &Host, path: &Path) -> bool {
     let word = path.to_str().unwrap_or_default();
-    !word.contains('/') && names::is_kernel_name(word) && !host.sysfs.array(word).exists()
+    !word.contains('/') && names::is_kernel_name(word) && !host.sysfs.array(word).exists() && host.has_md()
 }
 
 /// Opens the array for itself: with nobody else's claim on it.
@@ -85,6 +85,9 @@ fn open_exclusive(host: &Host, path: &Path) -> Result<OpenArray, String> {
     let word = path.to_str().unwrap_or_default();
     let bare = !word.contains('/') && names::is_kernel_name(word);
     let node = host.array_node(path);
+    if bare && !host.has_md() {
+        return Err(format!("error opening {word}: No such file or directory{}", host.md_hint()));
+    }
     if bare && node.symlink_metadata().is_err() {
         // No udev made the node, or somebody removed it.
         let dev = host.sysfs.dev_of(word).unwrap_or_default();

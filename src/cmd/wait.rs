@@ -28,7 +28,7 @@ const SHOW_AGAIN: u16 = 500;
 const CLEAR: &str = "\r\x1b[K";
 
 /// Kernel name of the array (or whatever disk it is) at a path.
-fn devname(host: &Host, path: &Path) -> Result<Option<String>, Exit> {
+fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|e| {
         complain(format!("stat failed for {shown}: {}", reason(&e)));
@@ -38,7 +38,10 @@ fn devname(host: &Host, path: &Path) -> Result<Option<String>, Exit> {
         complain(format!("{shown} is not a block device."));
         return Err(Exit::USAGE);
     }
-    Ok(host.sysfs.disk_name(dev_of(&meta)))
+    host.sysfs.disk_name(dev_of(&meta)).ok_or_else(|| {
+        complain(format!("the kernel has no device {shown}{}", host.md_hint()));
+        Exit::FAIL
+    })
 }
 
 /// Waits until no resync, recovery or reshape of the array runs: 0 when there was one, 1 when there was nothing to wait for.
@@ -47,7 +50,7 @@ pub fn wait(common: &Common, path: &Path) -> Exit {
     let host = Host::default();
     match devname(&host, path) {
         Err(exit) => exit,
-        Ok(Some(name)) => {
+        Ok(name) => {
             let show = !common.is_quiet() && std::io::stderr().is_terminal();
             let exit = wait_for(&host, &name, path, show);
             if show {
@@ -55,7 +58,6 @@ pub fn wait(common: &Common, path: &Path) -> Exit {
             }
             exit
         }
-        Ok(None) => Exit::FAIL,
     }
 }
 

@@ -58,8 +58,22 @@ impl Host {
     /// See [`OpenError`].
     pub fn open_array(&self, typed: &Path) -> Result<OpenArray, OpenError> {
         let path = self.array_node(typed);
-        let file = open_for_questions(&path).map_err(OpenError::Open)?;
+        let file = self.open_for_questions(&path).map_err(OpenError::Open)?;
         self.opened(file, typed)
+    }
+
+    /// Opens what may be an array, to ask it. A pipe without a writer does not hold us up.
+    ///
+    /// # Errors
+    /// What the open reports, and that it is for lack of the md driver.
+    pub fn open_for_questions(&self, path: &Path) -> io::Result<File> {
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK).open(path);
+        opened.map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) if !self.has_md() => {
+                io::Error::other(reason(&e) + self.md_hint())
+            }
+            _ => e,
+        })
     }
 
     /// The path to open for what was typed: a kernel name stands for its node, and so does a name that the map file has
@@ -233,14 +247,6 @@ impl Host {
         // Events of other devices keep the queue filled too: a boot is not held up for them.
         gone && wait_at_most(UDEV_WAIT / 5, || !self.udev.join("queue").exists())
     }
-}
-
-/// Opens what may be an array, to ask it. A pipe without a writer does not hold us up.
-///
-/// # Errors
-/// What the open reports.
-pub fn open_for_questions(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK).open(path)
 }
 
 /// A new array, empty.

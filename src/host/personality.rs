@@ -1,8 +1,9 @@
-//! Whether the kernel has the code of a level, found out without making an array.
+//! Whether the kernel has md, a level, the lockless bitmap: found out, or loaded, before anything is written.
 
 use std::process::{Command, Stdio};
 
 use super::Host;
+use crate::error::Refusal;
 use crate::level::Level;
 
 impl Host {
@@ -15,15 +16,64 @@ impl Host {
         if listed() {
             return true;
         }
-        let Ok(modprobe) = std::fs::read_to_string(self.proc.join("sys/kernel/modprobe")) else { return false };
-        if modprobe.trim().is_empty() {
-            return false;
-        }
-        let mut command = Command::new(modprobe.trim());
-        command.args(ask_only.then_some("-n")).args(["-q", "--", &format!("md-level-{}", level.raw())]);
-        let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        let done = done.is_ok_and(|s| s.success());
+        let done = self.modprobe(&format!("md-level-{}", level.raw()), ask_only).is_ok();
         if ask_only { done } else { listed() }
+    }
+
+    /// Whether the kernel has the md driver, built in or loaded.
+    #[must_use]
+    pub fn has_md(&self) -> bool {
+        self.proc.join("mdstat").exists() || self.sysfs.root().join("module/md_mod").exists()
+    }
+
+    /// What is said behind "No such file or directory" where that is for lack of the md driver.
+    #[must_use]
+    pub fn md_hint(&self) -> &'static str {
+        if self.has_md() { "" } else { " (the md driver is not loaded: modprobe md_mod)" }
+    }
+
+    /// Loads the md driver where it is missing, or with `ask_only` asks whether it could be loaded.
+    ///
+    /// # Errors
+    /// A refusal that names what was tried and what came of it.
+    pub fn need_md(&self, ask_only: bool) -> Result<(), Refusal> {
+        if self.has_md() {
+            return Ok(());
+        }
+        let tried = match self.modprobe("md_mod", ask_only) {
+            Ok(()) if ask_only || self.has_md() => return Ok(()),
+            Ok(()) => "loading md_mod changed nothing".to_owned(),
+            Err(why) => why,
+        };
+        let line = format!("this kernel ({}) has no md driver (CONFIG_BLK_DEV_MD), and {tried}", self.release());
+        Err(Refusal::new(line).hint("nothing was changed; once \"modprobe md_mod\" works, this command does"))
+    }
+
+    /// Has the kernel's own program load a module.
+    fn modprobe(&self, module: &str, ask_only: bool) -> Result<(), String> {
+        let path = std::fs::read_to_string(self.proc.join("sys/kernel/modprobe")).unwrap_or_default();
+        let path = path.trim();
+        if path.is_empty() {
+            return Err("it loads no modules".to_owned());
+        }
+        let mut command = Command::new(path);
+        command.args(ask_only.then_some("-n")).args(["-q", "--", module]);
+        match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("\"{path} {module}\" failed ({status})")),
+            Err(e) => Err(format!("{path} cannot be run: {e}")),
+        }
+    }
+
+    /// What this kernel lacks for a lockless bitmap, in words, where an array that exists tells it; a kernel without arrays
+    /// tells it once the new one exists.
+    #[must_use]
+    pub fn lacks_llbitmap(&self) -> Option<String> {
+        self.sysfs.arrays().iter().map(|name| self.sysfs.array(name)).find_map(|array| {
+            let missing = array.llbitmap_support().ok()?.missing(&self.release());
+            // an array that was stopped meanwhile has no attributes at all
+            missing.filter(|_| array.exists())
+        })
     }
 }
 

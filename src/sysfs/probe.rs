@@ -32,12 +32,12 @@ impl LlbitmapSupport {
     pub fn missing(self, release: &str) -> Option<String> {
         match self {
             LlbitmapSupport::Yes => None,
-            LlbitmapSupport::NotBuiltIn => {
-                Some(format!("this kernel ({release}) was built without the lockless bitmap (CONFIG_MD_LLBITMAP)"))
-            }
-            LlbitmapSupport::TooOld => Some(format!(
-                "this kernel ({release}) has no choice of bitmaps: a lockless one takes Linux 6.18 or later"
+            LlbitmapSupport::NotBuiltIn => Some(format!(
+                "a lockless bitmap takes what this kernel ({release}) was built without: CONFIG_MD_LLBITMAP"
             )),
+            LlbitmapSupport::TooOld => {
+                Some(format!("a lockless bitmap takes Linux 6.18 or later; this kernel is {release}"))
+            }
         }
     }
 }

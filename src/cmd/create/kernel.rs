@@ -20,11 +20,15 @@ pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) 
             .hint("mdadm-rs takes no part in the locks of a cluster (dlm), so it cannot start a clustered array.")
             .hint("--offline writes the same members; then start it on a node of the cluster."));
     }
+    if let (NewBitmapKind::Lockless(_), Some(line)) = (design.bitmap, host.lacks_llbitmap()) {
+        return Err(Refusal::new(line));
+    }
     level(design.level, req.common.plan, host)
 }
 
-/// Refuses a level that this kernel does not have; with `ask_only` no module is loaded to find out.
+/// Refuses a level that this kernel does not have, or has no md for; with `ask_only` no module is loaded to find out.
 pub(in crate::cmd) fn level(level: Level, ask_only: bool, host: &Host) -> Result<(), Refusal> {
+    host.need_md(ask_only)?;
     if host.has_level(level, ask_only) {
         return Ok(());
     }

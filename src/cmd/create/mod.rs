@@ -251,7 +251,7 @@ fn execute(
     session.show_progress = !req.common.is_quiet() && std::io::stderr().is_terminal();
     open.into_iter().for_each(|d| session.give(d));
     if req.common.metadata.is_none() && !req.common.is_quiet() {
-        out("mdadm: Defaulting to version 1.2 metadata\n");
+        session.announce = Some("mdadm: Defaulting to version 1.2 metadata\n");
     }
     session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
     let Some(node) = node else {

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::map::MapEntry;
 use crate::host::names;
-use crate::host::node::{OpenArray, OpenError, open_for_questions};
+use crate::host::node::{OpenArray, OpenError};
 use crate::kernel::{blk, clock, md};
 use crate::level::Level;
 use crate::output::detail::External;
@@ -55,7 +55,7 @@ impl Gathering<'_> {
     /// Everything about one array.
     pub fn detail(&self, path: &Path) -> Result<Detail, NoDetail> {
         // Other than the verbs that act on arrays, --detail takes paths only.
-        let file = open_for_questions(path).map_err(|e| NoDetail::Open(reason(&e)))?;
+        let file = self.host.open_for_questions(path).map_err(|e| NoDetail::Open(reason(&e)))?;
         let array = self.host.opened(file, path).map_err(|e| match e {
             OpenError::Open(e) => NoDetail::Open(reason(&e)),
             OpenError::NotMd => NoDetail::NotMd,
