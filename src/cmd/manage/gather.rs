@@ -54,8 +54,9 @@ pub fn array(host: &Host, open: &OpenArray) -> Option<ArrayFacts> {
 
 fn member(dir: &MemberDir) -> Member {
     let state = dir.get(attr::STATE).unwrap_or_default();
-    let offset = dir.get(attr::OFFSET).unwrap_or(0);
     let ranges = [attr::BAD_BLOCKS, attr::UNACKNOWLEDGED_BAD_BLOCKS].into_iter().filter_map(|a| dir.get(a));
+    let ranges: Vec<(u64, u64)> = ranges.flat_map(|r| r.0).collect();
+    let offset = if ranges.is_empty() { 0 } else { dir.get(attr::OFFSET).unwrap_or(0) };
     Member {
         kname: dir.name().replace('!', "/"),
         dev: dir.get(attr::BLOCK_DEV).map(|d| (d.major, d.minor)),
@@ -69,6 +70,6 @@ fn member(dir: &MemberDir) -> Member {
         journal: state.has("journal"),
         replacement: state.has("replacement"),
         gone: false,
-        bad: ranges.flat_map(|r| r.0).map(|(at, len)| (at.saturating_sub(offset), len)).collect(),
+        bad: ranges.into_iter().map(|(at, len)| (at.saturating_sub(offset), len)).collect(),
     }
 }
