@@ -3,6 +3,8 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
+use std::time::Duration;
+
 use vm::{MIB, Output, mdadm, reference, sh};
 
 /// What `--detail` is asked in each situation.
@@ -273,6 +275,8 @@ fn a_lockless_bitmap_is_told_with_its_states() {
     let disks = vm::disks(3, 40 * MIB);
     create(&format!("-l5 -n3 --bitmap=lockless --assume-clean {}", disks.join(" ")));
     vm::write_pattern("/dev/md0", 0, MIB, 1);
+    // The write is over for the kernel a moment later: its events would differ between the two.
+    vm::wait_until(Duration::from_secs(20), "the array is clean", || vm::attr("md0", "array_state") == "clean");
     let theirs = reference("--detail /dev/md0").ok().stdout;
     let ours = mdadm("--detail /dev/md0").ok().stdout;
     let added: Vec<&str> = ours.lines().filter(|l| l.trim_start().starts_with("Bitmap ")).collect();
