@@ -29,6 +29,8 @@ use crate::sysfs::value::SyncAction;
 /// How often a failed member is tried to be removed while writes to it are under way, and the pause in between.
 const REMOVE_TRIES: u32 = 50;
 const REMOVE_PAUSE: Duration = Duration::from_millis(10);
+/// How often a replacement is tried to be set while something is rebuilt, with the same pause.
+const WITH_TRIES: u32 = 500;
 
 /// Runs the request.
 #[must_use]
@@ -257,13 +259,24 @@ impl Manager<'_> {
 
     /// The first `--with` goes with the first `--replace`.
     fn with(&mut self, target: &Target) -> Result<(), Refusal> {
-        let facts = self.facts()?;
         let none = || Refusal::new(format!("No matching --replace device for --with {}", target.shown));
         let slot = self.replaced.pop_front().ok_or_else(none)?;
-        self.execute(&replace::with(&facts, target, slot)?).map_err(|e| {
-            let line = format!("Failed to set {} as preferred replacement.", target.shown);
-            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
-        })?;
+        let mut tries = WITH_TRIES;
+        // While something is rebuilt the kernel answers EBUSY, and when that ends it may take the spare by itself.
+        let facts = loop {
+            let facts = self.facts()?;
+            let Err(refusal) = self.execute(&replace::with(&facts, target, slot)?) else { break facts };
+            tries -= 1;
+            let busy = refusal.lines.first().is_some_and(|l| l.ends_with("Device or resource busy"));
+            if !busy || tries == 0 {
+                let line = format!("Failed to set {} as preferred replacement.", target.shown);
+                let failed = refusal.lines.into_iter().fold(Refusal::new(line), Refusal::hint);
+                let array = self.req.array.display();
+                let wait = format!("{array} is being rebuilt: mdadm --wait {array}, then try again");
+                return Err(if busy { failed.hint(wait) } else { failed });
+            }
+            std::thread::sleep(REMOVE_PAUSE);
+        };
         if self.req.common.verbose >= 0 {
             self.say(format!("Marked {} in {} as replacement for device {slot}", target.shown, facts.shown));
         }

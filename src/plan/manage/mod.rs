@@ -117,7 +117,13 @@ fn keeps_all_data(array: &ArrayFacts, index: usize, target: &Target) -> Result<(
     let line = format!("Cannot remove {} from {}, array will be failed.", target.shown, array.shown);
     match loss(array.level, array.layout, slots, &array.copies(), index) {
         Loss::Nothing => Ok(()),
-        Loss::Array => Err(Refusal::new(line)),
+        Loss::Array => {
+            // What is being rebuilt cannot stand in for it yet, but soon.
+            let rebuilt = array.members.iter().find(|m| m.slot.is_some() && !m.in_sync && !m.faulty && !m.journal);
+            Err(rebuilt.into_iter().fold(Refusal::new(line), |r, m| {
+                r.hint(format!("{} is still being rebuilt: mdadm --wait {} first", m.kname, array.shown))
+            }))
+        }
         Loss::BadBlocks(other) => {
             let name = array.members.get(other).map(|m| m.kname.clone()).unwrap_or_default();
             Err(Refusal::new(format!("Cannot remove {} from {}, data will be lost.", target.shown, array.shown))

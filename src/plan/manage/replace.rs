@@ -19,7 +19,7 @@ pub fn replace(array: &ArrayFacts, target: &Target) -> Result<(Plan, u32), Refus
     Ok((store(array, &member.kname, "state", "want_replacement"), slot))
 }
 
-/// Makes a spare the replacement for the member of a slot.
+/// Makes a spare the replacement for the member of a slot; nothing is to do where the kernel has chosen it by itself.
 ///
 /// # Errors
 /// It is no spare of the array.
@@ -28,6 +28,7 @@ pub fn with(array: &ArrayFacts, target: &Target, slot: u32) -> Result<Plan, Refu
     match array.find(target) {
         None => Err(Refusal::new(format!("{shown} not found in {name} so cannot make it preferred replacement"))),
         Some((_, m)) if m.faulty => Err(Refusal::new(format!("{shown} is faulty and cannot be a replacement"))),
+        Some((_, m)) if m.replacement && m.slot == Some(slot) => Ok(Plan::default()),
         Some((_, m)) if m.slot.is_some() => Err(Refusal::new(format!("{shown} is active and cannot be a replacement"))),
         Some((_, m)) => Ok(store(array, &m.kname, "slot", &slot.to_string())),
     }

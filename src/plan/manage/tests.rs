@@ -75,6 +75,10 @@ fn the_last_good_copy_is_found_by_number_and_not_by_name_and_needs_force() {
     assert_eq!(first_line(fail(&a, &other_name, false)), line);
     assert_eq!(first_line(fail(&a, &Target { kname: Some("loop1".into()), ..path(1) }, false)).len(), line.len() - 7);
     assert!(fail(&a, &other_name, true).is_ok());
+    assert_eq!(fail(&a, &other_name, false).unwrap_err().lines.len(), 1);
+    a.members[2].in_sync = false;
+    let why = "loop2 is still being rebuilt: mdadm --wait /dev/md0 first";
+    assert_eq!(fail(&a, &other_name, false).unwrap_err().lines[1], why);
     assert!(fail(&a, &path(0), false).is_ok(), "it has failed already");
 }
 
@@ -90,4 +94,14 @@ fn only_members_that_are_not_active_are_removed() {
     assert_eq!(remove(&a, &by_name).unwrap().text(), "sysfs  md0/md/dev-loop1/state = remove\n");
     a.after_remove(&path(1));
     assert!(remove(&a, &path(1)).is_err());
+}
+
+#[test]
+fn a_spare_that_the_kernel_chose_itself_is_the_replacement_already() {
+    let mut a = array(Level::Raid1, 0, 2);
+    a.members.push(member(5, None));
+    assert_eq!(replace::with(&a, &path(5), 1).unwrap().text(), "sysfs  md0/md/dev-loop5/slot = 1\n");
+    a.members[2] = Member { slot: Some(1), in_sync: false, replacement: true, ..member(5, None) };
+    assert_eq!(replace::with(&a, &path(5), 1), Ok(Plan::default()));
+    assert_eq!(first_line(replace::with(&a, &path(5), 0)), "/dev/loop5 is active and cannot be a replacement");
 }
