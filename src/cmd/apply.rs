@@ -65,6 +65,8 @@ pub struct Session<'a> {
     pub array: Option<OpenArray>,
     /// Held from before a free number was chosen until the array is in the map file.
     pub lock: Option<MapLock>,
+    /// The lock is kept until the array runs: nobody else may find it complete and start it too.
+    pub lock_to_the_end: bool,
     block: Option<UdevBlock>,
     undo: Vec<Undo>,
     started: bool,
@@ -96,6 +98,7 @@ impl<'a> Session<'a> {
             devices: BTreeMap::new(),
             array: None,
             lock: None,
+            lock_to_the_end: false,
             block: None,
             undo: Vec::new(),
             started: false,
@@ -228,7 +231,9 @@ impl<'a> Session<'a> {
             Step::AddDisk { devname, device, spec } => self.add_disk(devname, device, spec),
             Step::RunArray { devname } => {
                 // The array is in the map file now: others may take the lock.
-                self.lock = None;
+                if !self.lock_to_the_end {
+                    self.lock = None;
+                }
                 md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
             }
             Step::Kernel { .. } | Step::Save { .. } => Ok(()),

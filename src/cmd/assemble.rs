@@ -1,7 +1,7 @@
 //! `--assemble`.
 
-mod probe;
-mod scan;
+pub(super) mod probe;
+pub(super) mod scan;
 
 use std::path::{Path, PathBuf};
 

@@ -272,24 +272,7 @@ impl Scan<'_> {
 
     /// A path that no array has: `_0`, `_1` ... behind a name that is taken.
     fn free_name(&self, wanted: AutoName) -> TypedName {
-        let map = self.host.map().load().unwrap_or_default();
-        let folder = Path::new("/dev/md");
-        let runs = |devname: &str| self.host.sysfs.array(devname).exists();
-        let taken = |path: &PathBuf| {
-            self.planned.iter().any(|(p, _)| p == path)
-                || map.iter().any(|e| e.path.as_ref() == Some(path) && runs(&e.devname))
-                || path.exists()
-        };
-        let first = (!wanted.suffixed).then(|| folder.join(&wanted.name));
-        let numbered = (0u32..).map(|n| folder.join(format!("{}_{n}", wanted.name)));
-        let path = first.into_iter().chain(numbered).find(|path| !taken(path));
-        let path = path.unwrap_or_else(|| folder.join(&wanted.name));
-        let is_free = |n: &u32| {
-            let devname = format!("md{n}");
-            !runs(&devname) && !map.iter().any(|e| e.devname == devname) && !self.planned.iter().any(|p| p.1 == devname)
-        };
-        let kept = path.file_name().is_some_and(|name| name == wanted.name.as_str());
-        TypedName { path, number: wanted.number.filter(|_| kept).filter(is_free), name: wanted.name }
+        free_name(&self.host, &self.planned, wanted)
     }
 
     /// Keeps in mind what runs; with `--plan` what is given away, and what would be done.
@@ -318,6 +301,28 @@ impl Scan<'_> {
     }
 }
 
+/// A path that no array has: `_0`, `_1` ... behind a name that is taken. `planned` is what `--plan` has given away.
+pub fn free_name(host: &Host, planned: &[(PathBuf, String)], wanted: AutoName) -> TypedName {
+    let map = host.map().load().unwrap_or_default();
+    let folder = Path::new("/dev/md");
+    let runs = |devname: &str| host.sysfs.array(devname).exists();
+    let taken = |path: &PathBuf| {
+        planned.iter().any(|(p, _)| p == path)
+            || map.iter().any(|e| e.path.as_ref() == Some(path) && runs(&e.devname))
+            || path.exists()
+    };
+    let first = (!wanted.suffixed).then(|| folder.join(&wanted.name));
+    let numbered = (0u32..).map(|n| folder.join(format!("{}_{n}", wanted.name)));
+    let path = first.into_iter().chain(numbered).find(|path| !taken(path));
+    let path = path.unwrap_or_else(|| folder.join(&wanted.name));
+    let is_free = |n: &u32| {
+        let devname = format!("md{n}");
+        !runs(&devname) && !map.iter().any(|e| e.devname == devname) && !planned.iter().any(|p| p.1 == devname)
+    };
+    let kept = path.file_name().is_some_and(|name| name == wanted.name.as_str());
+    TypedName { path, number: wanted.number.filter(|_| kept).filter(is_free), name: wanted.name }
+}
+
 /// The line of the configuration that names this array.
 pub fn line_of<'a>(conf: &'a Conf, typed: &TypedName) -> Option<&'a ArrayLine> {
     let is_it = |line: &&ArrayLine| {
@@ -327,7 +332,7 @@ pub fn line_of<'a>(conf: &'a Conf, typed: &TypedName) -> Option<&'a ArrayLine> {
 }
 
 /// Whether a member agrees with all that an ARRAY line says.
-fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
+pub fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
     let matches = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|p| p.matches_path(&candidate.path));
     let version = match line.metadata {
         Some(Metadata::V090) => member.version == Version::V090,

@@ -110,7 +110,8 @@ fn identified(wishes: &Wishes) -> bool {
     uuid || name || wishes.super_minor.is_some()
 }
 
-fn same_array(a: &Member, b: &Member) -> bool {
+/// Whether two members say the same of their array.
+pub(crate) fn same_array(a: &Member, b: &Member) -> bool {
     let identity = |m: &Member| (m.version, m.sb.set_uuid(), m.sb.ctime(), m.sb.level_raw());
     identity(a) == identity(b)
 }
