@@ -19,6 +19,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Assemble, "", "put an array together again from its members"),
     (Id::Create, "", "make a new array"),
     (Id::Build, "", "make an array of devices without metadata"),
+    (Id::Grow, "", "change an array while it runs"),
     (Id::Detail, "", "show a running array"),
     (Id::Examine, "", "show the md superblock of a member"),
     (Id::ZeroSuperblock, "", "wipe the md superblock of a device"),
@@ -126,6 +127,8 @@ const IN_MODE: &[(Mode, Id, &str, &str)] = &[
     (Mode::Manage, Id::Readwrite, "", "make an array writable again; members that follow are added without --write-mostly"),
     (Mode::Manage, Id::Force, "", "fail a member even if it has the last good copy of data"),
     (Mode::Manage, Id::Test, "", "exit status 2 where nothing was changed"),
+    (Mode::Grow, Id::Bitmap, "KIND", "none, internal, lockless: what the array is to have from now on"),
+    (Mode::Grow, Id::Force, "", "go on where that is dangerous"),
     (Mode::Misc, Id::Metadata, "FORMAT", "look for this metadata only"),
     (Mode::Misc, Id::Force, "", "zero also what is not recognised; stop harder"),
 ];

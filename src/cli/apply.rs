@@ -319,7 +319,8 @@ impl Line {
                 self.backup_file = Some(PathBuf::from(value));
             }
             Id::InvalidBackup => self.invalid_backup = true,
-            Id::Continue | Id::Path => {}
+            Id::Continue => self.goes_on = true,
+            Id::Path => {}
             Id::RebuildMap => self.rebuild_map = true,
             _ => return Ok(false),
         }

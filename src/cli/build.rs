@@ -8,8 +8,8 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, ManageItem, ManageOp, ManageRequest,
-    MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
+    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, ManageItem, ManageOp,
+    ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -40,9 +40,8 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         Mode::Assemble => Ok(Request::Assemble(Box::new(assemble(line)))),
         Mode::Misc => misc(line),
         Mode::Manage => Ok(manage(line)),
-        Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
-            Ok(not_yet(line, mode, format!("--{mode}")))
-        }
+        Mode::Grow => Ok(Request::Grow(Box::new(grow(line)))),
+        Mode::Incremental | Mode::Monitor | Mode::AutoDetect => Ok(not_yet(line, mode, format!("--{mode}"))),
     }
 }
 
@@ -151,6 +150,33 @@ fn assemble(line: Line) -> AssembleRequest {
         invalid_backup: line.invalid_backup,
         nodes: line.nodes,
         home_cluster: line.home_cluster,
+    }
+}
+
+fn grow(line: Line) -> GrowRequest {
+    let mut devices = line.devices.iter().map(path);
+    let array = devices.next().unwrap_or_default();
+    let add = devices.collect();
+    GrowRequest {
+        array,
+        add,
+        common: line.common,
+        level: line.level,
+        layout: line.layout,
+        chunk: line.chunk,
+        raid_devices: line.raid_devices,
+        size: line.size,
+        array_size: line.array_size,
+        data_offset: line.data_offset,
+        assume_clean: line.assume_clean,
+        bitmap: line.bitmap,
+        bitmap_chunk: line.bitmap_chunk,
+        delay: line.delay,
+        write_behind: line.write_behind,
+        nodes: line.nodes,
+        policy: line.policy,
+        backup_file: line.backup_file,
+        goes_on: line.goes_on,
     }
 }
 

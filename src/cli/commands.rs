@@ -34,14 +34,15 @@ pub(super) fn usage(mode: Mode) -> (&'static str, &'static str) {
             "Makes an array of devices that hold nothing but data: no metadata is written to them or read from them, so the\n\
              same has to be said at every start. The word missing stands for a member that is not there.",
         ),
-        Mode::Grow | Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
+        Mode::Grow => ("mdadm --grow ARRAY [OPTION]...", "Changes an array while it runs."),
+        Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
             ("mdadm --help", "This mode is not in this version of mdadm-rs yet.")
         }
     }
 }
 
 /// The modes that exist in this version.
-pub const BUILT: [Mode; 5] = [Mode::Create, Mode::Build, Mode::Assemble, Mode::Manage, Mode::Misc];
+pub const BUILT: [Mode; 6] = [Mode::Create, Mode::Build, Mode::Assemble, Mode::Manage, Mode::Misc, Mode::Grow];
 
 /// The command of one mode.
 #[must_use]
@@ -59,7 +60,21 @@ pub fn exists(opt: &Opt, mode: Mode) -> bool {
 }
 
 /// Known to the reading, and to the mode once it can do more.
-const ABSENT: [(Mode, Id); 3] = [(Mode::Manage, Id::Update), (Mode::Misc, Id::Name), (Mode::Misc, Id::Update)];
+const ABSENT: &[(Mode, Id)] = &[
+    (Mode::Manage, Id::Update),
+    (Mode::Misc, Id::Name),
+    (Mode::Misc, Id::Update),
+    (Mode::Grow, Id::Add),
+    (Mode::Grow, Id::AssumeClean),
+    (Mode::Grow, Id::Chunk),
+    (Mode::Grow, Id::ConsistencyPolicy),
+    (Mode::Grow, Id::DataOffset),
+    (Mode::Grow, Id::Layout),
+    (Mode::Grow, Id::Level),
+    (Mode::Grow, Id::Nodes),
+    (Mode::Grow, Id::RaidDevices),
+    (Mode::Grow, Id::Size),
+];
 
 /// All options at once, in the order of the table: what a shell can complete behind `mdadm`.
 #[must_use]

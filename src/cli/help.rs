@@ -29,7 +29,8 @@ pub fn of(mode: Option<Mode>) -> String {
 
 fn general() -> String {
     let mut out = String::from("mdadm makes, assembles, shows and changes Linux software RAID arrays (md).\n\n");
-    for (lead, mode) in ["Usage: ", "       ", "       ", "       "].iter().zip(commands::BUILT) {
+    for (n, mode) in commands::BUILT.into_iter().enumerate() {
+        let lead = if n == 0 { "Usage: " } else { "       " };
         out.push_str(&format!("{lead}{}\n           {}\n", commands::usage(mode).0, purpose(mode)));
     }
     out.push_str(
@@ -46,6 +47,8 @@ fn purpose(mode: Mode) -> &'static str {
         Mode::Create => "make a new array",
         Mode::Assemble => "put an array together again from its members",
         Mode::Manage => "act on one array",
+        Mode::Build => "make an array of devices without metadata",
+        Mode::Grow => "change an array while it runs",
         _ => "report on or act on each device named: --detail, --examine, --stop, ...",
     }
 }

@@ -70,6 +70,8 @@ pub struct Line {
     pub no_degraded: bool,
     pub backup_file: Option<PathBuf>,
     pub invalid_backup: bool,
+    /// `--continue` of grow mode.
+    pub goes_on: bool,
     pub subarray: Option<String>,
     pub dump: Option<PathBuf>,
     pub restore_saved: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! Whether it makes sense for these devices is decided in `plan`.
 
 mod build;
+mod grow;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::uuid::Uuid;
 
 use super::mode::Mode;
 pub use build::BuildRequest;
+pub use grow::GrowRequest;
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -433,6 +435,8 @@ pub enum Request {
     Build(Box<BuildRequest>),
     /// `--assemble`
     Assemble(Box<AssembleRequest>),
+    /// `--grow`
+    Grow(Box<GrowRequest>),
     /// Misc mode
     Misc(Box<MiscRequest>),
     /// `--ensure-absent`

@@ -18,6 +18,7 @@ pub fn configure(request: &mut Request) -> Conf {
         Request::Create(r) => &mut r.common,
         Request::Build(r) => &mut r.common,
         Request::Assemble(r) => &mut r.common,
+        Request::Grow(r) => &mut r.common,
         Request::Misc(r) => &mut r.common,
         Request::Manage(r) => &mut r.common,
         Request::Restore(r) => &mut r.common,

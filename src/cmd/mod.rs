@@ -14,6 +14,7 @@ pub mod ensure;
 pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
+pub mod grow;
 pub mod manage;
 pub mod member;
 pub mod misc;
@@ -45,6 +46,7 @@ pub fn run(mut request: Request) -> Exit {
         Request::Create(r) => noted(&r.common, || create::run(&r)),
         Request::Build(r) => noted(&r.common, || build::run(&r)),
         Request::Assemble(r) => noted(&r.common, || assemble::run(&r, &conf)),
+        Request::Grow(r) => noted(&r.common, || grow::run(&r)),
         Request::Manage(r) => noted(&r.common, || manage::run(&r)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),

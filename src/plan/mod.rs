@@ -10,6 +10,7 @@ pub mod create;
 pub mod dump;
 pub mod ensure;
 pub mod file_step;
+pub mod grow;
 pub mod lazy;
 pub mod manage;
 pub mod place;
