@@ -348,7 +348,7 @@ fn read_only_read_write_and_run_answer_as_the_reference() {
         same_and_maybe_more(&format!("{verb} /dev/md0"), ":");
     }
     let refused = mdadm("-R /dev/md0").stderr;
-    assert!(refused.contains("kernel: md/raid:md0: not enough operational devices (2/3 failed)"), "{refused}");
+    assert!(refused.contains("the kernel says: md/raid:md0: not enough operational devices (2/3 failed)"), "{refused}");
     let again = format!(
         "mdadm() {{ {} \"$@\"; }}; mdadm -q -S /dev/md0; for d in {} {}; do mdadm -q -I $d; done",
         vm::reference_path(),

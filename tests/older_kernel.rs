@@ -33,6 +33,8 @@ mod kernel_members;
 mod kernel_misc;
 #[path = "kernel_names.rs"]
 mod kernel_names;
+#[path = "kernel_plans.rs"]
+mod kernel_plans;
 #[path = "kernel_readme.rs"]
 mod kernel_readme;
 #[path = "kernel_saved.rs"]

@@ -5,6 +5,7 @@
 
 mod build;
 mod grow;
+mod manage;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::uuid::Uuid;
 use super::mode::Mode;
 pub use build::BuildRequest;
 pub use grow::GrowRequest;
+pub use manage::{ManageItem, ManageOp, ManageRequest};
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -327,79 +329,6 @@ pub struct MiscRequest {
     pub bare: bool,
     /// Manage mode (`mdadm --manage /dev/md0 --stop`).
     pub manage: bool,
-}
-
-/// What manage mode does with a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ManageOp {
-    /// `--add`
-    Add,
-    /// `--add-spare`
-    AddSpare,
-    /// `--add-journal`
-    AddJournal,
-    /// `--re-add`
-    ReAdd,
-    /// `--remove`
-    Remove,
-    /// `--fail`, `--set-faulty`
-    Fail,
-    /// `--replace`
-    Replace,
-    /// `--with`
-    With,
-    /// `--cluster-confirm`
-    ClusterConfirm,
-}
-
-impl ManageOp {
-    /// The letter in the reference's messages.
-    #[must_use]
-    pub fn letter(self) -> char {
-        match self {
-            ManageOp::Add => 'a',
-            ManageOp::AddSpare => 'S',
-            ManageOp::AddJournal => 'j',
-            ManageOp::ReAdd => 'A',
-            ManageOp::Remove => 'r',
-            ManageOp::Fail => 'f',
-            ManageOp::Replace => 'R',
-            ManageOp::With => 'W',
-            ManageOp::ClusterConfirm => 'c',
-        }
-    }
-}
-
-/// One member with what is to be done with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManageItem {
-    /// The operation that stood before it.
-    pub op: ManageOp,
-    /// The device as typed, or a word: `failed`, `detached`, `missing`, `set-A`, a kernel name.
-    pub device: PathBuf,
-    /// `--write-mostly` stood before it, or `--readwrite`, which takes the mark away.
-    pub write_mostly: Option<bool>,
-    /// `--failfast` stood before it, or `--nofailfast`.
-    pub failfast: Option<bool>,
-}
-
-/// Manage mode on members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManageRequest {
-    /// Options that every mode takes.
-    pub common: Common,
-    /// The array as typed.
-    pub array: PathBuf,
-    /// In the order typed.
-    pub items: Vec<ManageItem>,
-    /// `--update` with `--re-add`.
-    pub update: Option<String>,
-    /// `--allow-sector-size-change` (ours)
-    pub any_sector_size: bool,
-    /// `--readonly`: before the items.
-    pub readonly: bool,
-    /// `--run` or `--stop`: after the items.
-    pub after: Option<MiscAction>,
 }
 
 /// `--ensure-absent`

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::save::{self, Saving};
@@ -28,6 +29,15 @@ use crate::kernel::md;
 use crate::plan::file_step::FileStep;
 use crate::plan::step::{DiskSpec, MemberBy, Plan, Step, ZeroArea};
 use crate::sysfs::{SysfsError, attr};
+
+/// A step was done that changes something.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Whether any step was done since the last time that changes something, undone later or not.
+#[must_use]
+pub fn changed_anything() -> bool {
+    CHANGED.swap(false, Ordering::Relaxed)
+}
 
 /// Why a plan stopped.
 #[derive(Debug)]
@@ -141,6 +151,9 @@ impl<'a> Session<'a> {
                     e.after.extend(self.roll_back());
                 }
                 return Err(e);
+            }
+            if !matches!(step, Step::Sync { .. } | Step::Kernel { .. } | Step::Save { .. }) {
+                CHANGED.store(true, Ordering::Relaxed);
             }
             if step.starts_array() {
                 // From here on the kernel writes the members' metadata: what was there before must not come back.

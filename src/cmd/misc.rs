@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Map;
+
 use crate::cli::request::{MiscAction, MiscRequest};
-use crate::cmd::print::complain;
+use crate::cmd::outcome;
+use crate::cmd::print::{self, complain};
 use crate::cmd::{
     array_state, detail, dump, examine, examine_badblocks, examine_bitmap, not_built, platform, query, stop, subarray,
     sync_action, udev_rules, wait, zero,
@@ -22,8 +25,19 @@ pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
         return examine_bitmap::run(request);
     }
     if request.items.is_empty() {
-        return without_device(request, conf);
+        let what = request.action.filter(|a| word(*a).is_some());
+        return match what.and_then(word) {
+            Some(what) => outcome::command(&request.common, what, None, || without_device(request, conf)),
+            None => without_device(request, conf),
+        };
     }
+    if request.common.json && request.items.iter().all(|(action, _)| word(*action).is_some()) {
+        return reported(request);
+    }
+    in_order(request)
+}
+
+fn in_order(request: &MiscRequest) -> Exit {
     // One `--plan` or `--json` shows one document, and /dev is walked over once: devices of one action go together.
     if let Some((action, _)) = request.items.first()
         && request.items.iter().all(|(other, _)| other == action)
@@ -37,6 +51,44 @@ pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
         .fold(Exit::OK, |worst, (action, path)| worst.worst(all(request, *action, std::slice::from_ref(path))))
 }
 
+/// The name of an action that changes something, or waits: its `--json` says what came of it.
+fn word(action: MiscAction) -> Option<&'static str> {
+    Some(match action {
+        MiscAction::ZeroSuperblock => "zero-superblock",
+        MiscAction::Run => "run",
+        MiscAction::Stop => "stop",
+        MiscAction::Readonly => "readonly",
+        MiscAction::Readwrite => "readwrite",
+        MiscAction::SyncAction => "action",
+        MiscAction::Wait => "wait",
+        MiscAction::WaitClean => "wait-clean",
+        MiscAction::Dump => "dump",
+        MiscAction::Restore => "restore",
+        MiscAction::UdevRules => "udev-rules",
+        MiscAction::KillSubarray => "kill-subarray",
+        MiscAction::UpdateSubarray => "update-subarray",
+        _ => return None,
+    })
+}
+
+/// `--json`: an object for each device.
+fn reported(request: &MiscRequest) -> Exit {
+    if request.common.plan {
+        return outcome::command(&request.common, "", None, || in_order(request));
+    }
+    print::only_report();
+    let mut exit = Exit::OK;
+    let mut objects = Vec::new();
+    for (action, path) in &request.items {
+        let act = || (all(request, *action, std::slice::from_ref(path)), Map::new());
+        let (status, object) = outcome::one(word(*action).unwrap_or_default(), Some(path), act);
+        exit = exit.worst(status);
+        objects.push(object);
+    }
+    outcome::report(objects);
+    exit
+}
+
 /// One action on some devices.
 fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
     let common = &request.common;
@@ -46,9 +98,7 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
         MiscAction::Stop => stop::run(common, paths),
         MiscAction::ZeroSuperblock => zero::run(common, paths),
         MiscAction::Detail => detail::run(request, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
-        MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => {
-            each(paths, |path| array_state::run(common, action, path))
-        }
+        MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => array_state::run(common, action, paths),
         MiscAction::SyncAction => sync_action::run(common, request.sync_action.as_deref().unwrap_or("idle"), paths),
         MiscAction::Wait => each(paths, |path| wait::wait(common, path)),
         MiscAction::WaitClean => each(paths, wait::wait_clean),

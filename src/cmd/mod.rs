@@ -19,6 +19,7 @@ pub mod manage;
 pub mod member;
 pub mod misc;
 pub mod node;
+pub mod outcome;
 pub mod platform;
 pub mod print;
 pub mod query;
@@ -43,11 +44,22 @@ pub fn run(mut request: Request) -> Exit {
     let conf = configured::configure(&mut request);
     match request {
         Request::Show(text) => show(&text),
-        Request::Create(r) => noted(&r.common, || create::run(&r)),
-        Request::Build(r) => noted(&r.common, || build::run(&r)),
-        Request::Assemble(r) => noted(&r.common, || assemble::run(&r, &conf)),
-        Request::Grow(r) => noted(&r.common, || grow::run(&r)),
-        Request::Manage(r) => noted(&r.common, || manage::run(&r)),
+        // It has a document of its own.
+        Request::Create(r) if r.common.ensure => noted(&r.common, || create::run(&r)),
+        Request::Create(r) => {
+            outcome::command(&r.common, "create", Some(&r.array), || noted(&r.common, || create::run(&r)))
+        }
+        Request::Build(r) => {
+            outcome::command(&r.common, "build", Some(&r.array), || noted(&r.common, || build::run(&r)))
+        }
+        Request::Assemble(r) => outcome::command(&r.common, "assemble", r.array.as_deref(), || {
+            noted(&r.common, || assemble::run(&r, &conf))
+        }),
+        Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
+        Request::Manage(r) => outcome::command_with(&r.common, "manage", Some(&r.array), || {
+            notes(&r.common);
+            manage::run(&r)
+        }),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),
@@ -70,6 +82,11 @@ fn show(text: &str) -> Exit {
 
 /// Prints the remarks about the command line, then goes on.
 fn noted(common: &Common, go_on: impl FnOnce() -> Exit) -> Exit {
+    notes(common);
+    go_on()
+}
+
+fn notes(common: &Common) {
     for note in &common.notes {
         if note.stdout {
             print::out(&format!("mdadm: {}\n", note.text));
@@ -77,7 +94,6 @@ fn noted(common: &Common, go_on: impl FnOnce() -> Exit) -> Exit {
             print::complain(&note.text);
         }
     }
-    go_on()
 }
 
 fn not_built(what: &str) -> Exit {

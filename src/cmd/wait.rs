@@ -45,14 +45,15 @@ fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
 }
 
 /// Waits until no resync, recovery or reshape of the array runs: 0 when there was one, 1 when there was nothing to wait for.
+/// `--plan` does not wait.
 #[must_use]
 pub fn wait(common: &Common, path: &Path) -> Exit {
     let host = Host::default();
     match devname(&host, path) {
         Err(exit) => exit,
         Ok(name) => {
-            let show = !common.is_quiet() && std::io::stderr().is_terminal();
-            let exit = wait_for(&host, &name, path, show);
+            let show = !common.is_quiet() && !common.plan && std::io::stderr().is_terminal();
+            let exit = wait_for(&host, &name, path, show, common.plan);
             if show {
                 err(CLEAR);
             }
@@ -71,7 +72,7 @@ fn show_progress(host: &Host, devname: &str, path: &Path, action: &str) {
     err(&format!("{CLEAR}{}", progress::bar(&what, bytes(done), bytes(total), speed)));
 }
 
-fn wait_for(host: &Host, devname: &str, path: &Path, show: bool) -> Exit {
+fn wait_for(host: &Host, devname: &str, path: &Path, show: bool, plan: bool) -> Exit {
     let mut waited = false;
     loop {
         // Opened before it is read: a change in between ends the poll at once.
@@ -92,6 +93,7 @@ fn wait_for(host: &Host, devname: &str, path: &Path, show: bool) -> Exit {
                 return Exit::FAIL;
             }
             None if !is_busy(host, devname) => return if waited { Exit::OK } else { Exit::FAIL },
+            _ if plan => return Exit::OK,
             sync => {
                 waited = true;
                 if let Some(sync) = sync.filter(|_| show) {

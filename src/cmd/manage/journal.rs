@@ -73,6 +73,7 @@ impl Manager<'_> {
         let new = self.new_member(item, target, running.version, &device);
         drop(device);
         self.execute(&journal::back(facts, former, &new)).map_err(|e| explained(target, facts, e))?;
+        self.came_back = true;
         self.writable(facts)?;
         self.journal_is_there(facts, new.dev);
         Ok(())

@@ -11,10 +11,12 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
+
 use super::apply::{ApplyError, Session, reason};
 use super::print::{complain, out};
 use super::save;
-use crate::cli::request::{ManageItem, ManageOp, ManageRequest, MiscRequest};
+use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest, MiscRequest};
 use crate::device::real::RealDevice;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
@@ -32,9 +34,15 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 /// How often a replacement is tried to be set while something is rebuilt, with the same pause.
 const WITH_TRIES: u32 = 500;
 
-/// Runs the request.
+/// Runs the request; `--json` lists the operations that were done, too.
 #[must_use]
-pub fn run(req: &ManageRequest) -> Exit {
+pub fn run(req: &ManageRequest) -> (Exit, Map<String, Value>) {
+    let mut done = Vec::new();
+    let exit = act(req, &mut done);
+    (exit, std::iter::once(("operations".to_owned(), Value::from(done))).collect())
+}
+
+fn act(req: &ManageRequest, done: &mut Vec<Value>) -> Exit {
     let host = Host::default();
     let array = match host.open_array(&req.array) {
         Ok(array) => array,
@@ -50,11 +58,15 @@ pub fn run(req: &ManageRequest) -> Exit {
         facts: None,
         known: RefCell::new(None),
         shown: Plan::default(),
+        came_back: false,
         changed: 0,
+        done: Vec::new(),
         replaced: VecDeque::new(),
         frozen: None,
     };
-    let exit = match manager.all() {
+    let all = manager.all();
+    done.append(&mut manager.done);
+    let exit = match all {
         Ok(exit) => exit,
         Err(refusal) => {
             refusal.lines.iter().for_each(complain);
@@ -69,7 +81,8 @@ pub fn run(req: &ManageRequest) -> Exit {
     match req.after {
         Some(action) if exit == Exit::OK => super::misc::run(
             &MiscRequest {
-                common: req.common.clone(),
+                // The report is that of this command.
+                common: Common { json: false, ..req.common.clone() },
                 items: vec![(action, req.array.clone())],
                 manage: true,
                 ..MiscRequest::default()
@@ -99,7 +112,11 @@ struct Manager<'a> {
     known: RefCell<Option<ArrayFacts>>,
     /// With `--plan`: all steps.
     shown: Plan,
+    /// The device that is handled just now came back as it was, not to be rebuilt fully.
+    came_back: bool,
     changed: u32,
+    /// What was done, in order.
+    done: Vec<Value>,
     /// Slots whose members are to be replaced, without a chosen spare yet.
     replaced: VecDeque<u32>,
     /// The array whose sync actions are held back.
@@ -196,6 +213,9 @@ impl Manager<'_> {
                 ManageOp::ClusterConfirm => continue,
             }
             self.changed += 1;
+            self.done.push(json!({
+                "operation": item.op.word(), "device": target.shown, "re_added": std::mem::take(&mut self.came_back),
+            }));
         }
         Ok(())
     }

@@ -54,6 +54,7 @@ impl Manager<'_> {
         let number = free_number(&facts);
         facts.after_add(new.dev, kname, number);
         self.remember(facts);
+        self.came_back = again;
         if self.req.common.verbose >= 0 {
             self.say(format!("{} {}", if again { "re-added" } else { "added" }, target.shown));
             if again {

@@ -139,6 +139,7 @@ impl Manager<'_> {
         let kname = self.host.sysfs.block_name(back.dev).unwrap_or_default();
         facts.after_add(back.dev, kname, former.dev_number());
         self.remember(facts);
+        self.came_back = true;
         if self.req.common.verbose >= 0 {
             self.say(format!("re-added {}", target.shown));
         }
@@ -202,6 +203,7 @@ impl Manager<'_> {
                 let devname = facts.devname.clone();
                 let step = Step::Sysfs { devname, attr, value: "re-add".into(), verify: None };
                 self.execute(&Plan { steps: vec![step] })?;
+                self.came_back = true;
                 self.say(format!("re-add {} to {} succeed", target.shown, facts.devname));
                 self.say_missed(target, &running, &good);
                 Ok(())
