@@ -47,6 +47,8 @@ mod kernel_scenarios;
 mod kernel_smoke;
 #[path = "kernel_udev.rs"]
 mod kernel_udev;
+#[path = "kernel_updates.rs"]
+mod kernel_updates;
 #[path = "kernel_v090.rs"]
 mod kernel_v090;
 #[path = "kernel_write_zeroes.rs"]

@@ -19,7 +19,7 @@ use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
-use crate::plan::assemble::{Candidate, Content, Degraded, Line, Update, Wishes};
+use crate::plan::assemble::{Candidate, Content, Degraded, Line, LogChange, Update, Wishes};
 use crate::plan::create::Node;
 use crate::plan::step::Plan;
 use crate::superblock::Version;
@@ -243,11 +243,15 @@ fn super_minor(req: &AssembleRequest, devname: &str) -> Result<Option<u32>, Refu
     }
 }
 
+fn random_uuid() -> Uuid {
+    Uuid(*uuid::Uuid::new_v4().as_bytes())
+}
+
 fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Result<Option<Update>, Refusal> {
     let Some(word) = req.update.as_deref() else { return Ok(None) };
     let default_name = devname.trim_start_matches("md");
     Ok(Some(match word {
-        "uuid" => Update::Uuid(req.uuid.unwrap_or_else(|| Uuid(*uuid::Uuid::new_v4().as_bytes()))),
+        "uuid" => Update::Uuid(req.uuid.unwrap_or_else(random_uuid)),
         "name" => {
             let name = req.name.as_deref().unwrap_or(default_name);
             Update::Name(match homehost {
@@ -257,13 +261,23 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
         }
         "homehost" => Update::HomeHost(homehost.unwrap_or_default().to_owned()),
         "resync" => Update::Resync,
+        "layout-unspecified" => Update::Raid0Layout(0),
         "layout-original" => Update::Raid0Layout(1),
         "layout-alternate" => Update::Raid0Layout(2),
         "super-minor" => Update::SuperMinor(names::number_of(devname).unwrap_or(0)),
         "summaries" => Update::Summaries,
         "byteorder" => Update::ByteOrder,
-        "sparc2.2" => Update::Other("sparc2.2"),
-        "metadata" => Update::Other("metadata"),
+        "sparc2.2" => Update::Sparc22,
+        "metadata" => Update::Metadata { ctime: crate::kernel::clock::now(), seed: random_uuid() },
+        "devicesize" => Update::DeviceSize,
+        "no-bitmap" => Update::NoBitmap,
+        "bbl" => Update::Log(LogChange::Add),
+        "no-bbl" => Update::Log(LogChange::Drop),
+        "force-no-bbl" => Update::Log(LogChange::Forget),
+        "ppl" => Update::Ppl,
+        "no-ppl" => Update::NoPpl,
+        "home-cluster" => Update::HomeCluster,
+        "nodes" => Update::Nodes(req.nodes.ok_or_else(|| Refusal::new("Please specify nodes number with --nodes"))?),
         word => {
             return Err(Refusal::new(format!(
                 "--update={word} is not in this version of mdadm-rs yet; nothing was changed"

@@ -148,7 +148,7 @@ pub fn before(
 
 /// The path of a file that is new, and whether it lies in memory.
 fn write(host: &Host, dir: &Path, devices: Vec<Device>, incomplete: bool) -> io::Result<Option<(PathBuf, bool)>> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = crate::kernel::clock::now();
     let command = std::env::args_os().map(|w| w.to_string_lossy().into_owned()).collect();
     let saved = Saved { command, time_seconds: now, incomplete, devices };
     let dir = SavedDir::open(dir)?;

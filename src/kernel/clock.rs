@@ -1,6 +1,12 @@
-//! Local time, as libc tells it from `TZ` and `/etc/localtime`.
+//! The time, and local time as libc tells it from `TZ` and `/etc/localtime`.
 
 use crate::time::Civil;
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
 
 /// Breaks seconds since 1970 down for the local time zone; `None` where libc cannot (years past 2^31).
 #[must_use]

@@ -13,6 +13,7 @@ pub mod file_step;
 pub mod grow;
 pub mod lazy;
 pub mod manage;
+pub mod member_areas;
 pub mod place;
 pub mod redundancy;
 pub mod restore;

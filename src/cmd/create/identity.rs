@@ -36,7 +36,7 @@ pub(super) fn identity(
     let mut set_name = set_name.into_bytes();
     set_name.truncate(31);
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|t| t.parse().ok());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = crate::kernel::clock::now();
     let time = if req.common.offline { epoch.unwrap_or(now) } else { now };
     let random = || Uuid(*uuid::Uuid::new_v4().as_bytes());
     let uuid = match (req.uuid, homehost.filter(|h| version == Version::V090 && !h.is_empty())) {

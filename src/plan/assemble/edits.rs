@@ -1,14 +1,13 @@
-//! Superblocks changed by `--force` and `--update`.
+//! Superblocks changed by `--force`; [`super::updates`] has those of `--update`.
 
 use super::rank::{Ranking, Verdict, table};
-use super::{Line, Matched, Update, Wishes, knows_slot};
-use crate::bitmap::header::{BitmapSuper, Kind, state};
+use super::{Line, Matched, Wishes, knows_slot};
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::create::slots::enough;
-use crate::superblock::v0::{SuperV0, mark_host};
-use crate::superblock::v1::{Role, SuperV1, feature};
-use crate::uuid::Uuid;
+use crate::superblock::Version;
+use crate::superblock::v0::SuperV0;
+use crate::superblock::v1::{Role, SuperV1};
 
 /// A member's superblock, and what of it changed.
 #[derive(Debug, Clone)]
@@ -17,10 +16,21 @@ pub struct Edited {
     pub sb: SuperV1,
     /// The 0.90 superblock with what only such a one has; [`SuperV0::take_over`] puts `sb` into it.
     pub old: Option<Box<SuperV0>>,
-    /// The bitmap's superblock, where that changes: byte of the device, new bytes, what of it changed.
-    pub bitmap: Option<(u64, BitmapSuper, &'static str)>,
+    /// What else is written on the member, before its superblock.
+    pub areas: Vec<EditedArea>,
     /// What is changed, in words.
     pub what: Vec<String>,
+}
+
+/// A stretch of a member that changes: a bitmap's superblock, a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedArea {
+    /// Byte of the device.
+    pub offset: u64,
+    /// As it will be.
+    pub bytes: Vec<u8>,
+    /// What it is, and what of it changes.
+    pub what: String,
 }
 
 /// All members' superblocks, in their order.
@@ -28,6 +38,8 @@ pub struct Edited {
 pub struct Edits {
     /// By place in the list of members.
     pub members: Vec<Edited>,
+    /// The metadata are converted to this version.
+    pub version: Option<Version>,
     /// What was said.
     pub lines: Vec<Line>,
 }
@@ -39,10 +51,10 @@ impl Edits {
         let as_is = |m: &Matched<'_>| Edited {
             sb: m.member.sb.clone(),
             old: m.member.old.clone(),
-            bitmap: None,
+            areas: Vec::new(),
             what: Vec::new(),
         };
-        Edits { members: members.iter().map(as_is).collect(), lines: Vec::new() }
+        Edits { members: members.iter().map(as_is).collect(), version: None, lines: Vec::new() }
     }
 }
 
@@ -166,179 +178,5 @@ fn mark_clean(
         edits.lines.push(Line::normal(
             "blocks that were being written when the array stopped may read back wrong on the missing members' slots",
         ));
-    }
-}
-
-/// `--update`: the same edit on every member, refused whole where one cannot take it.
-///
-/// # Errors
-/// A [`Refusal`] with the member that cannot take it.
-pub fn update(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking, edits: &mut Edits) -> Result<(), Refusal> {
-    let Some(update) = &wishes.update else { return Ok(()) };
-    for ((m, edited), verdict) in members.iter().zip(&mut edits.members).zip(&ranking.verdicts) {
-        if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless) {
-            continue;
-        }
-        one(wishes, update, m, edited)?;
-    }
-    Ok(())
-}
-
-fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
-    let shown = m.candidate.path.display();
-    if m.member.old.is_some() {
-        return old_one(wishes, update, m, e);
-    }
-    let rename = |e: &mut Edited, name: &[u8]| {
-        if e.sb.set_name() != name {
-            e.sb.put_set_name(name);
-            e.what.push(format!("name {}", String::from_utf8_lossy(name).escape_debug()));
-        }
-    };
-    match update {
-        Update::Uuid(uuid) => {
-            logs_keep_the_uuid(m)?;
-            e.sb.put_set_uuid(*uuid);
-            e.what.push(format!("uuid {uuid}"));
-            edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(*uuid))?;
-        }
-        Update::Name(name) => rename(e, name),
-        Update::HomeHost(host) => {
-            let old = e.sb.set_name();
-            let own = old.iter().position(|b| *b == b':').and_then(|at| old.get(at + 1..)).unwrap_or(&old);
-            let new: Vec<u8> = host.bytes().chain(*b":").chain(own.iter().copied()).collect();
-            if new.len() > 32 {
-                return Err(Refusal::new(format!(
-                    "{shown}: '{}' is longer than the 32 bytes of a name; nothing was changed",
-                    String::from_utf8_lossy(&new).escape_debug()
-                )));
-            }
-            rename(e, &new);
-        }
-        Update::Resync => {
-            e.sb.set_resync_offset(0);
-            e.what.push("not in sync".into());
-            // The kernel resyncs what the bitmap tells it to, and nothing else, unless the bitmap is out of date.
-            edit_bitmap(m, e, "out of date", |bitmap| bitmap.set_state(bitmap.state() | state::STALE))?;
-        }
-        Update::Raid0Layout(layout) => {
-            if Level::from_raw(e.sb.level_raw()) != Some(Level::Raid0) {
-                let word = if *layout == 1 { "layout-original" } else { "layout-alternate" };
-                return Err(Refusal::new(format!("{shown}: {word} only supported for RAID0"))
-                    .hint(format!("--update={word} not understood for 1.x metadata")));
-            }
-            e.sb.set_layout(*layout);
-            e.sb.set_feature_map(e.sb.feature_map() | feature::RAID0_LAYOUT);
-            e.what.push(format!("layout {layout}"));
-        }
-        Update::SuperMinor(_) => return not_understood("super-minor", "1.x"),
-        Update::Summaries => return not_understood("summaries", "1.x"),
-        Update::ByteOrder => return not_understood("byteorder", "1.x"),
-        Update::Other(word) => return not_understood(word, "1.x"),
-    }
-    Ok(())
-}
-
-fn not_understood(word: &str, metadata: &str) -> Result<(), Refusal> {
-    Err(Refusal::new(format!("--update={word} not understood for {metadata} metadata")))
-}
-
-/// The same for 0.90 metadata.
-fn old_one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
-    let Some(old) = e.old.as_deref_mut() else { return Ok(()) };
-    match update {
-        // The host is the second half of the uuid; one that was given stays whole.
-        Update::Uuid(uuid) => {
-            let host = wishes.homehost.as_deref().filter(|_| wishes.uuid.is_none());
-            return rename_old(m, e, host.map_or(*uuid, |host| mark_host(*uuid, host)));
-        }
-        Update::HomeHost(host) => {
-            let uuid = mark_host(e.sb.set_uuid(), host);
-            return rename_old(m, e, uuid);
-        }
-        Update::Resync => {
-            e.sb.set_resync_offset(0);
-            e.what.push("not in sync".into());
-            edit_bitmap(m, e, "out of date", |bitmap| bitmap.set_state(bitmap.state() | state::STALE))?;
-        }
-        Update::SuperMinor(number) => {
-            old.set_md_minor(*number);
-            e.what.push(format!("number {number}"));
-        }
-        Update::Summaries => {
-            old.count_members();
-            e.what.push("counts of members".into());
-        }
-        Update::ByteOrder if m.member.turned => {
-            let uuid = old.bitmap_uuid();
-            e.what.push("this machine's byte order".into());
-            edit_bitmap(m, e, "this machine's byte order", |bitmap| {
-                bitmap.put_uuid(uuid);
-                if matches!(bitmap.kind(), Ok(Kind::HostEndian)) {
-                    // Its bits are in the order of the other machine.
-                    bitmap.set_state(bitmap.state() | state::STALE);
-                }
-            })?;
-        }
-        // Turned before the power failed, say.
-        Update::ByteOrder => {}
-        Update::Name(_) => return not_understood("name", "0.90"),
-        Update::Raid0Layout(1) => return not_understood("layout-original", "0.90"),
-        Update::Raid0Layout(_) => return not_understood("layout-alternate", "0.90"),
-        Update::Other(word) => {
-            return Err(Refusal::new(format!(
-                "--update={word} is not in this version of mdadm-rs yet; nothing was changed"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn rename_old(m: &Matched<'_>, e: &mut Edited, uuid: Uuid) -> Result<(), Refusal> {
-    e.sb.put_set_uuid(uuid);
-    e.what.push(format!("uuid {uuid}"));
-    let mut renamed = e.old.clone();
-    let in_bitmap = renamed.as_deref_mut().map(|old| {
-        old.put_uuid(uuid);
-        old.bitmap_uuid()
-    });
-    edit_bitmap(m, e, "uuid", |bitmap| bitmap.put_uuid(in_bitmap.unwrap_or(uuid)))
-}
-
-/// The logs of raid4/5/6 are bound to the uuid, and are thrown away by the kernel if they have another one.
-fn logs_keep_the_uuid(m: &Matched<'_>) -> Result<(), Refusal> {
-    let sb = &m.member.sb;
-    let shown = m.candidate.path.display();
-    if sb.has(feature::JOURNAL) {
-        return Err(Refusal::new(format!(
-            "{shown}: the uuid cannot be changed: what the array's journal holds would be lost"
-        )));
-    }
-    if sb.has_ppl() && sb.resync_offset() != u64::MAX {
-        let line = format!("{shown}: the uuid cannot be changed: what the partial parity log holds would be lost");
-        return Err(Refusal::new(line).hint("start the array as it is, stop it, and try again"));
-    }
-    Ok(())
-}
-
-/// Changes the bitmap's superblock, where the member has a bitmap.
-fn edit_bitmap(
-    m: &Matched<'_>,
-    e: &mut Edited,
-    what: &'static str,
-    edit: impl Fn(&mut BitmapSuper),
-) -> Result<(), Refusal> {
-    match &m.member.bitmap {
-        None => Ok(()),
-        Some(Ok(bitmap)) => {
-            let mut sb = bitmap.sb.clone();
-            edit(&mut sb);
-            e.bitmap = Some((bitmap.start, sb, what));
-            Ok(())
-        }
-        Some(Err(why)) => {
-            let shown = m.candidate.path.display();
-            Err(Refusal::new(format!("{shown}: its bitmap cannot be updated: {why}; nothing was changed")))
-        }
     }
 }

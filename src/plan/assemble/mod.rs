@@ -5,13 +5,17 @@
 //! (`super_1_validate` in md.c), which looks at the members again when they are added.
 
 pub mod bitmap_file;
+mod convert;
 pub mod edits;
 pub mod heal;
 pub mod identify;
 pub mod naming;
+mod old_updates;
+mod ppl;
 pub mod rank;
 pub mod start;
 pub mod steps;
+pub mod updates;
 
 use std::path::PathBuf;
 
@@ -34,16 +38,85 @@ pub enum Update {
     HomeHost(String),
     /// The array counts as not in sync from its start on.
     Resync,
-    /// raid0: the layout of members of different sizes, as in kernels before 3.14 (1) or from it on (2).
+    /// raid0: the layout of members of different sizes, as in kernels before 3.14 (1) or from it on (2); 0: not recorded.
     Raid0Layout(u32),
+    /// 1.1, 1.2: what the device has room for, after it grew.
+    DeviceSize,
+    /// The bitmap on the members is given up.
+    NoBitmap,
+    /// 1.x: the bad-block log.
+    Log(LogChange),
+    /// 1.x, raid5: a partial parity log.
+    Ppl,
+    /// 1.x: no partial parity log.
+    NoPpl,
+    /// 0.90: converted to 1.0.
+    Metadata {
+        /// Now, in seconds since 1970.
+        ctime: u64,
+        /// Random.
+        seed: Uuid,
+    },
+    /// Nodes of a cluster.
+    Nodes(u32),
+    /// The name of a cluster.
+    HomeCluster,
     /// 0.90: the array's number becomes this one.
     SuperMinor(u32),
     /// 0.90: the members are counted anew.
     Summaries,
     /// 0.90: members of a machine of the other byte order become this one's.
     ByteOrder,
-    /// A word that goes with no metadata that is assembled here.
-    Other(&'static str),
+    /// 0.90, of Linux 2.2 on sparc.
+    Sparc22,
+}
+
+/// What becomes of the bad-block log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogChange {
+    /// It is there.
+    Add,
+    /// It goes, if it is empty.
+    Drop,
+    /// It goes, and what it says.
+    Forget,
+}
+
+impl Update {
+    /// The word behind `--update=`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Update::Uuid(_) => "uuid",
+            Update::Name(_) => "name",
+            Update::HomeHost(_) => "homehost",
+            Update::Resync => "resync",
+            Update::Raid0Layout(layout) => layouts(*layout),
+            Update::DeviceSize => "devicesize",
+            Update::NoBitmap => "no-bitmap",
+            Update::Log(LogChange::Add) => "bbl",
+            Update::Log(LogChange::Drop) => "no-bbl",
+            Update::Log(LogChange::Forget) => "force-no-bbl",
+            Update::Ppl => "ppl",
+            Update::NoPpl => "no-ppl",
+            Update::Metadata { .. } => "metadata",
+            Update::Nodes(_) => "nodes",
+            Update::HomeCluster => "home-cluster",
+            Update::SuperMinor(_) => "super-minor",
+            Update::Summaries => "summaries",
+            Update::ByteOrder => "byteorder",
+            Update::Sparc22 => "sparc2.2",
+        }
+    }
+}
+
+/// The word for a layout of raid0.
+fn layouts(layout: u32) -> &'static str {
+    match layout {
+        0 => "layout-unspecified",
+        1 => "layout-original",
+        _ => "layout-alternate",
+    }
 }
 
 /// What is done with an array of which members are missing that were there last time.

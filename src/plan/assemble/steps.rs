@@ -1,12 +1,12 @@
 //! The whole decision: members judged, edits made, the plan of an array that is started.
 
 use super::bitmap_file::file_plan;
-use super::edits::{Edited, Edits};
+use super::edits::{Edited, EditedArea, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
 use super::start::{Start, journal, slot_number, slot_words, start};
-use super::{Candidate, Line, Matched, Wishes, edits};
+use super::{Candidate, Line, Matched, Wishes, edits, updates};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
@@ -72,11 +72,12 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         return Err((lines, refusal));
     }
     let sb = best_edit.sb.clone();
+    let lockless = lockless && sb.has(feature::BITMAP_OFFSET);
     lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
-    let (version, uuid) = (best.member.version, best.member.sb.set_uuid());
+    let (version, uuid) = (edits.version.unwrap_or(best.member.version), best.member.sb.set_uuid());
     let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
     lines.extend(file.lines);
     let mut plan =
@@ -91,7 +92,7 @@ fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits
     if wishes.force {
         edits::force(wishes, members, ranking, edits)?;
     }
-    edits::update(wishes, members, ranking, edits)
+    updates::update(wishes, members, ranking, edits)
 }
 
 fn not_lockless(wishes: &Wishes, best: &Matched<'_>) -> Refusal {
@@ -168,12 +169,8 @@ fn plan(
     let devname = || node.devname.clone();
     let Some(best) = members.get(ranking.chosen) else { return Plan::default() };
     let uuid = edits.members.get(ranking.chosen).map_or(best.member.sb.set_uuid(), |e| e.sb.set_uuid());
-    steps.push(Step::NewArray {
-        devname: devname(),
-        path: node.path.clone(),
-        metadata: best.member.version.word().into(),
-        uuid,
-    });
+    let version = edits.version.unwrap_or(best.member.version);
+    steps.push(Step::NewArray { devname: devname(), path: node.path.clone(), metadata: version.word().into(), uuid });
     if lockless {
         steps.push(Step::Sysfs {
             devname: devname(),
@@ -186,7 +183,7 @@ fn plan(
     for (m, e) in members.iter().zip(&edits.members) {
         write(m, e, &mut steps);
     }
-    steps.push(Step::SetArrayInfo { devname: devname(), version: best.member.version.numbers() });
+    steps.push(Step::SetArrayInfo { devname: devname(), version: version.numbers() });
     for i in order(members, ranking) {
         if let (Some(m), Some(e)) = (members.get(i), edits.members.get(i)) {
             steps.push(add(m, &e.sb, devname()));
@@ -208,13 +205,9 @@ fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
     let mut sb = e.sb.clone();
     sb.update_csum();
     let device = m.candidate.path.clone();
-    if let Some((start, bitmap, what)) = &e.bitmap {
-        steps.push(Step::Write {
-            device: device.clone(),
-            offset: *start,
-            bytes: bitmap.bytes().to_vec(),
-            what: format!("bitmap superblock: {what}"),
-        });
+    for EditedArea { offset, bytes, what } in &e.areas {
+        let (bytes, what) = (bytes.clone(), what.clone());
+        steps.push(Step::Write { device: device.clone(), offset: *offset, bytes, what });
     }
     steps.push(Step::Write {
         device: device.clone(),

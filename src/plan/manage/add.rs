@@ -6,6 +6,7 @@ use super::{ArrayFacts, old};
 use crate::bitmap::header::{BitmapSuper, Kind, state};
 use crate::error::Refusal;
 use crate::level::Level;
+use crate::plan::member_areas::bitmap_room;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
 use crate::superblock::raid_log::ppl_area;
@@ -14,8 +15,6 @@ use crate::superblock::v1::{MAX_ROLES, Minor, Role, SuperV1, devflag, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
 use crate::uuid::Uuid;
 
-/// Sectors of a superblock, and of a bad-block log.
-const PAGE_SECTORS: u64 = 8;
 /// Bytes that are written of the bitmap: the kernel writes all of it when the rebuild starts.
 const BITMAP_BYTES: usize = 4096;
 
@@ -169,7 +168,7 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
     let at = running.version.super_offset(new.size)?.0;
     let minor = running.version.minor()?;
     let old = &running.sb;
-    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(old.bitmap_offset()), room(b, minor)));
+    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(old.bitmap_offset()), bitmap_room(b, minor)));
     sb.set_super_offset(at);
     let log_clear = |offset: i64| match bitmap {
         Some((start, room)) => offset >= start.saturating_add(room) || offset.saturating_add(8) <= start,
@@ -199,20 +198,6 @@ fn place(sb: &mut SuperV1, running: &Running, new: &NewMember) -> Option<()> {
     let moves = if old.has(feature::NEW_OFFSET) { u64::try_from(old.new_offset()).unwrap_or(0) } else { 0 };
     // A journal takes what there is.
     (space > 0 && (new.journal || space.checked_sub(moves)? >= old.size())).then_some(())
-}
-
-/// Sectors that the bitmap may take, with the kernel's slack behind a lockless one.
-pub(super) fn room(bitmap: &BitmapSuper, minor: Minor) -> i64 {
-    let lockless = matches!(bitmap.kind(), Ok(Kind::Lockless));
-    let chunks = bitmap.chunks().unwrap_or(0);
-    let bytes = if lockless {
-        crate::bitmap::lockless::bitmap_bytes(chunks)
-    } else {
-        crate::bitmap::bits::bitmap_bytes(chunks)
-    };
-    // On v1.0 the field is the whole way to the superblock.
-    let reserved = if lockless && minor != Minor::V0 { u64::from(bitmap.sectors_reserved()) + PAGE_SECTORS } else { 0 };
-    i64::try_from(bytes.div_ceil(SECTOR_BYTES).max(reserved)).unwrap_or(i64::MAX)
 }
 
 /// The bitmap as it is written on the new member. The kernel writes it anew when the rebuild starts; until then a spare's

@@ -1,14 +1,10 @@
 //! `--update` with `--re-add`: what changes in the superblock of a member that comes back (mdadm(8), `--update`).
 
-use super::add::{Running, room};
+use super::add::Running;
+use crate::plan::member_areas::{add_log, data_size, drop_log};
 use crate::superblock::v1::BadBlocks;
-use crate::superblock::v1::{Minor, SuperV1, feature};
+use crate::superblock::v1::SuperV1;
 use crate::units::Sectors;
-
-/// Sectors of a bad-block log.
-const LOG_SECTORS: u16 = 8;
-/// Bits of a log's unit: sectors.
-const LOG_SHIFT: u8 = 0;
 
 /// Whether a log must stay because bad blocks are recorded in it: without it they would read as good data.
 #[must_use]
@@ -25,64 +21,19 @@ pub fn update(word: &str, running: &Running, former: &SuperV1, size: Sectors) ->
     let mut sb = former.clone();
     match word {
         "devicesize" => sb.set_data_size(data_size(minor, former, size).ok_or("the device is too small")?),
-        "no-bbl" | "force-no-bbl" => {
-            sb.set_bblog_size(0);
-            sb.set_bblog_offset(0);
-            sb.set_feature_map(sb.feature_map() & !feature::BAD_BLOCKS);
-        }
-        "bbl" if former.bblog_size() == 0 || former.bblog_offset() == 0 => {
-            let at = log_place(minor, running, former).ok_or("there is no room for a bad-block log")?;
-            sb.set_bblog_offset(at);
-            sb.set_bblog_size(LOG_SECTORS);
-            sb.set_bblog_shift(LOG_SHIFT);
-            sb.set_feature_map(sb.feature_map() & !feature::BAD_BLOCKS);
-        }
+        "no-bbl" | "force-no-bbl" => drop_log(&mut sb),
+        "bbl" => add_log(minor, &mut sb, running.bitmap.as_ref())?,
         _ => {}
     }
     sb.update_csum();
     Ok((sb != *former).then_some(sb))
 }
 
-/// Sectors of data that the device has room for, with bitmap and log left out where they lie behind the data.
-fn data_size(minor: Minor, sb: &SuperV1, size: Sectors) -> Option<u64> {
-    let end = match minor {
-        Minor::V0 => {
-            let before = sb.bitmap_offset().min(sb.bblog_offset()).min(0).unsigned_abs();
-            sb.super_offset().checked_sub(u64::from(before))?
-        }
-        _ => size.0,
-    };
-    end.checked_sub(sb.data_offset()).filter(|room| *room >= sb.size())
-}
-
-/// Sectors from the superblock to a new log: next to the superblock, or next to the bitmap.
-fn log_place(minor: Minor, running: &Running, sb: &SuperV1) -> Option<i32> {
-    let bitmap = running.bitmap.as_ref().map(|b| (i64::from(sb.bitmap_offset()), room(b, minor)));
-    let (log, at) = (i64::from(LOG_SECTORS), i64::try_from(sb.super_offset()).ok()?);
-    // Relative to the superblock: what is free, and where the log would be in it.
-    let (free, places) = match minor {
-        Minor::V0 => {
-            let data_end = i64::try_from(sb.data_offset().checked_add(sb.data_size())?).ok()?;
-            (data_end.checked_sub(at)?..0, [Some(-log), bitmap.map(|(start, _)| start.saturating_sub(log))])
-        }
-        _ => {
-            let data = i64::try_from(sb.data_offset()).ok()?;
-            (log..data.checked_sub(at)?, [bitmap.map(|(start, room)| start.saturating_add(room)), Some(log)])
-        }
-    };
-    let fits = |place: &i64| {
-        let end = place.saturating_add(log);
-        let beside = bitmap.is_none_or(|(start, room)| end <= start || *place >= start.saturating_add(room));
-        *place >= free.start && end <= free.end && beside
-    };
-    places.into_iter().flatten().find(fits).and_then(|place| i32::try_from(place).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::superblock::Version;
-    use crate::superblock::v1::BadRange;
+    use crate::superblock::v1::{BadRange, Minor, feature};
 
     fn case(minor: Minor) -> (Running, SuperV1) {
         let mut sb = SuperV1::empty();
