@@ -34,9 +34,13 @@ pub mod whose;
 pub mod zero;
 pub mod zeroing;
 
+use std::path::Path;
+
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};
 use crate::error::Exit;
+use crate::host::Host;
+use crate::host::names;
 
 /// Does what was asked for.
 #[must_use]
@@ -45,15 +49,15 @@ pub fn run(mut request: Request) -> Exit {
     match request {
         Request::Show(text) => show(&text),
         // It has a document of its own.
-        Request::Create(r) if r.common.ensure => noted(&r.common, || create::run(&r)),
-        Request::Create(r) => {
-            outcome::command(&r.common, "create", Some(&r.array), || noted(&r.common, || create::run(&r)))
-        }
-        Request::Build(r) => {
-            outcome::command(&r.common, "build", Some(&r.array), || noted(&r.common, || build::run(&r)))
-        }
+        Request::Create(r) if r.common.ensure => making(&r.common, Some(&r.array), || create::run(&r)),
+        Request::Create(r) => outcome::command(&r.common, "create", Some(&r.array), || {
+            making(&r.common, Some(&r.array), || create::run(&r))
+        }),
+        Request::Build(r) => outcome::command(&r.common, "build", Some(&r.array), || {
+            making(&r.common, Some(&r.array), || build::run(&r))
+        }),
         Request::Assemble(r) => outcome::command(&r.common, "assemble", r.array.as_deref(), || {
-            noted(&r.common, || assemble::run(&r, &conf))
+            making(&r.common, r.array.as_deref(), || assemble::run(&r, &conf))
         }),
         Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
         Request::Manage(r) => outcome::command_with(&r.common, "manage", Some(&r.array), || {
@@ -93,6 +97,18 @@ fn notes(common: &Common) {
         } else {
             print::complain(&note.text);
         }
+    }
+}
+
+/// [`noted`], where the array that is to be made can have this name: nobody is asked or warned about members before that.
+fn making(common: &Common, array: Option<&Path>, go_on: impl FnOnce() -> Exit) -> Exit {
+    let refused = |typed| names::refuse_other(&Host::default(), typed);
+    match array.filter(|_| !common.offline).map(refused) {
+        Some(Err(refusal)) => noted(common, || {
+            refusal.lines.iter().for_each(print::complain);
+            refusal.exit
+        }),
+        _ => noted(common, go_on),
     }
 }
 

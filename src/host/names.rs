@@ -6,11 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use super::Host;
+use super::devmap::block_dev;
 use super::map::MapEntry;
 use crate::error::Refusal;
 
 /// Most bytes of an array's name: the field of the superblock.
 pub const NAME_BYTES: usize = 32;
+/// Block devices of this major number are arrays (`MD_MAJOR`).
+const MD_MAJOR: u32 = 9;
 /// Numbers that can be taken freely start here and go down to 0.
 const FIRST_FREE: u32 = 127;
 /// Then from here down.
@@ -48,6 +51,25 @@ pub fn parse(typed: &str) -> Result<TypedName, Refusal> {
         return Err(Refusal::new(format!("{typed} is an invalid name for an md device.")));
     }
     Ok(TypedName { path: Path::new("/dev/md").join(name), number: number(name)?, name: name.to_owned() })
+}
+
+/// Refuses a path for an array that leads to something else already, such as a member that was put in its place.
+///
+/// # Errors
+/// A refusal with the reference's words.
+pub fn refuse_other(host: &Host, typed: &Path) -> Result<(), Refusal> {
+    let is_name = typed.components().count() < 2;
+    if is_name || typed.metadata().is_err() {
+        return Ok(());
+    }
+    let is_array = block_dev(typed).is_some_and(|dev| match host.sysfs.disk_name(dev) {
+        Some(disk) => disk.starts_with("md"),
+        None => dev.0 == MD_MAJOR,
+    });
+    if is_array || typed == Path::new("/dev/md/") {
+        return Ok(());
+    }
+    Err(Refusal::new(format!("device {} exists but is not an md array.", typed.display())))
 }
 
 /// `/dev/md5`, `/dev/md_d5`, or something that is no array's.

@@ -14,11 +14,11 @@ use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::level::Level;
 use crate::plan::create::design::Design;
-use crate::plan::create::{MemberFacts, sizing};
+use crate::plan::create::{MemberFacts, sizing, tables};
 use crate::superblock::Version;
-use crate::superblock::foreign::{self, Found};
+use crate::superblock::foreign::{self, Found, Table};
 use crate::superblock::v1::{Minor, read, super_offset};
-use crate::units::Sectors;
+use crate::units::{Bytes, Sectors};
 use crate::uuid::Uuid;
 
 /// The note of the reference about metadata that a boot loader may not understand.
@@ -71,6 +71,12 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         let member = MemberFacts { journal: *journal, ..facts(req, design, slot, arg, path, &device)? };
         let first = g.members.first().unwrap_or(&member);
         let faults = sizing::faults(design, given, offset, first, &member);
+        let fate = |table: &Table| {
+            let end = Bytes(table.end(member.block)).sectors();
+            tables::fate(design, given, offset, first, &member, end)
+        };
+        let (asked, content) =
+            if faults.is_empty() { warn_of_content(path, &device, loud, fate) } else { (false, false) };
         g.by_index.push(Some(g.members.len()));
         g.members.push(member);
         g.open.push(device);
@@ -85,7 +91,6 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
             faults.iter().for_each(|l| if l.starts_with("device ") { err(&format!("{l}\n")) } else { complain(l) });
             continue;
         }
-        let (asked, content) = g.open.last().map_or((false, false), |d| warn_of_content(path, d, loud));
         g.warned |= asked || (content && req.common.ensure);
         g.content |= content;
         if at_start && !noted {
@@ -188,7 +193,12 @@ fn local_time(seconds: i64) -> String {
 
 /// Prints what is on the device, in the reference's words. Whether there is anything that the reference asks about, and
 /// whether there is anything at all.
-fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> (bool, bool) {
+fn warn_of_content(
+    path: &Path,
+    device: &RealDevice,
+    loud: bool,
+    fate: impl Fn(&Table) -> Option<String>,
+) -> (bool, bool) {
     let shown = path.display();
     let (mut warned, mut content) = (false, false);
     let mut say = |to_stdout: bool, text: String| {
@@ -226,7 +236,7 @@ fn warn_of_content(path: &Path, device: &RealDevice, loud: bool) -> (bool, bool)
         say(false, format!("       level={level} devices={} ctime={ctime}\n", sb.raid_disks));
     } else if let Some(table) = foreign::gpt(device).or_else(|| foreign::mbr(device)) {
         say(false, format!("mdadm: partition table exists on {shown}\n"));
-        let _ = table;
+        fate(&table).into_iter().for_each(|line| say(false, format!("mdadm: {line}\n")));
     }
     (warned, warned || content)
 }

@@ -11,6 +11,7 @@ pub mod old;
 pub mod sizing;
 pub mod slots;
 pub mod steps;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 

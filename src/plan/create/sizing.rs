@@ -75,6 +75,19 @@ fn data_offset(shape: &Shape, first: &MemberFacts, member: &MemberFacts) -> Sect
     member.data_offset.or(first.data_offset).unwrap_or_else(|| place::data_offset(shape, first.size))
 }
 
+/// Sectors of data that a device offers, before they are rounded to what the level can use; 0 where there is no place.
+#[must_use]
+pub fn room(
+    design: &Design,
+    given: Option<Sectors>,
+    offset: Option<Sectors>,
+    first: &MemberFacts,
+    member: &MemberFacts,
+) -> Sectors {
+    let shape = first_shape(design, given, offset);
+    place::available(&shape, member.size, data_offset(&shape, first, member)).unwrap_or_default()
+}
+
 /// The lines of [`faults`], and the sectors that can be used.
 fn fault_lines(
     design: &Design,
@@ -238,7 +251,8 @@ fn common_size(
     };
     let size = size.round_down(largest_block(members));
     if size.0 == 0 {
-        return Err(Refusal::new(format!("--size is less than one chunk ({}K).", KiB(shape.chunk.0 / 2))));
+        return Err(Refusal::new("Size cannot be smaller than chunk.")
+            .hint(format!("--size must be at least one chunk, {}K", KiB(shape.chunk.0 / 2))));
     }
     Ok(size)
 }

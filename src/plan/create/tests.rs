@@ -13,7 +13,7 @@ use crate::cli::{self, Request};
 use crate::error::Refusal;
 use crate::plan::step::Step;
 use crate::superblock::v1::{SUPER_BYTES, SuperV1};
-use crate::units::Bytes;
+use crate::units::{Bytes, Sectors};
 use crate::uuid::Uuid;
 
 pub(super) fn member(path: PathBuf, bytes: u64) -> MemberFacts {
@@ -41,6 +41,29 @@ fn ours(version: &str, bytes: u64, words: &str) -> Result<(Sizing, NewBitmapKind
     let members: Vec<_> =
         request.members.iter().filter_map(|m| m.path.clone()).map(|path| member(path, bytes)).collect();
     Ok((sizing(&design, None, None, &members)?, design.bitmap))
+}
+
+#[test]
+fn a_mirror_with_its_metadata_behind_the_last_partition_keeps_a_partition_table() {
+    let fate = |words: &str, given: Option<u64>, end: u64| {
+        let line = format!("--create /dev/md0 --bitmap=none --raid-devices=2 {words} a b");
+        let words: Vec<_> = line.split(' ').map(Into::into).collect();
+        let Ok(Request::Create(request)) = cli::parse(&words) else { panic!("{line}") };
+        let (design, a) = (design(&request, false).unwrap(), member("a".into(), 64 << 20));
+        super::tables::fate(&design, given.map(Sectors), None, &a, &a, Sectors(end))
+    };
+    let (over, small) = ("metadata will over-write last partition on a.", "array size is too small");
+    // The last sectors were found by trying mdadm 4.6 on disks of 64 MiB.
+    for (words, last) in [("--level=1 --metadata=0.90", 130_944), ("--level=1 --metadata=1.0", 131_040)] {
+        assert_eq!((fate(words, None, 0), fate(words, None, last)), (None, None));
+        assert_eq!(fate(words, None, last + 1).as_deref(), Some(over));
+        assert_eq!(fate(words, Some(102_400), 102_400), None);
+        assert!(fate(words, Some(102_400), 102_401).unwrap().starts_with(small));
+        assert_eq!(fate(words, Some(102_400), last + 1).as_deref(), Some(over));
+    }
+    for words in ["--level=1 --metadata=1.2", "--level=1 --metadata=1.1", "--level=0 --metadata=1.0"] {
+        assert!(fate(words, None, 0).unwrap().contains("will be lost"));
+    }
 }
 
 #[test]

@@ -27,6 +27,20 @@ impl Table {
             Table::Gpt { .. } => "GPT",
         }
     }
+
+    /// The byte behind the last partition, on a device with logical blocks of this size; 0 without partitions, and at most
+    /// 2^64 - 1 whatever the table claims.
+    #[must_use]
+    pub fn end(&self, block: u32) -> u64 {
+        let blocks = match self {
+            Table::Mbr(entries) => {
+                let used = entries.iter().filter(|e| e.kind != 0);
+                used.map(|e| u64::from(e.start) + u64::from(e.blocks)).max()
+            }
+            Table::Gpt { entries, .. } => entries.iter().map(|e| e.last.saturating_add(1)).max(),
+        };
+        blocks.unwrap_or(0).saturating_mul(u64::from(block))
+    }
 }
 
 /// One primary partition.
@@ -131,6 +145,7 @@ mod tests {
         let Some(Table::Mbr(e)) = mbr(&with_mbr(0x83)) else { panic!("no table") };
         assert_eq!(e[0], MbrEntry { kind: 0x83, start: 2048, blocks: 100 });
         assert_eq!(e[1..], [MbrEntry::default(); 3]);
+        assert_eq!((Table::Mbr(e).end(512), Table::Mbr([MbrEntry::default(); 4]).end(512)), (2148 * 512, 0));
         assert_eq!(gpt(&with_mbr(0x83)), None);
     }
 
@@ -147,6 +162,9 @@ mod tests {
         dev.bytes[at + 32] = 40;
         dev.bytes[at + 40] = 49;
         let want = Table::Gpt { revision: 0x1_0000, entries: vec![GptEntry { number: 3, first: 40, last: 49 }] };
+        assert_eq!(want.end(4096), 50 * 4096);
         assert_eq!(gpt(&dev), Some(want));
+        let absurd = Table::Gpt { revision: 0, entries: vec![GptEntry { number: 0, first: 0, last: u64::MAX }] };
+        assert_eq!(absurd.end(512), u64::MAX);
     }
 }
