@@ -21,6 +21,8 @@ mod kernel_detail;
 mod kernel_ensure;
 #[path = "kernel_examine.rs"]
 mod kernel_examine;
+#[path = "kernel_grow_bitmap.rs"]
+mod kernel_grow_bitmap;
 #[path = "kernel_journal.rs"]
 mod kernel_journal;
 #[path = "kernel_lockless.rs"]

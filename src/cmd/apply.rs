@@ -2,6 +2,7 @@
 //!
 //! This is the only place that writes to members and drives the md ioctls of create, assemble, stop and zero-superblock.
 
+mod bitmap;
 mod files;
 
 use std::collections::BTreeMap;
@@ -241,6 +242,7 @@ impl<'a> Session<'a> {
                     .map_err(|e| failed(format_args!("{devname}: SET_ARRAY_INFO failed"), &e))
             }
             Step::SetBitmapFile { devname, path } => self.set_bitmap_file(devname, path),
+            Step::BitmapOff { devname } => self.bitmap_off(devname),
             Step::AddDisk { devname, device, spec } => self.add_disk(devname, device, spec),
             Step::RunArray { devname } => {
                 // The array is in the map file now: others may take the lock.

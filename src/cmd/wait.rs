@@ -53,11 +53,7 @@ pub fn wait(common: &Common, path: &Path) -> Exit {
         Err(exit) => exit,
         Ok(name) => {
             let show = !common.is_quiet() && !common.plan && std::io::stderr().is_terminal();
-            let exit = wait_for(&host, &name, path, show, common.plan);
-            if show {
-                err(CLEAR);
-            }
-            exit
+            until_idle(&host, &name, path, show, common.plan)
         }
     }
 }
@@ -70,6 +66,16 @@ fn show_progress(host: &Host, devname: &str, path: &Path, action: &str) {
     let what = format!("{action} of {}", path.display().to_string().escape_debug());
     let bytes = |sectors: u64| sectors.saturating_mul(SECTOR_BYTES);
     err(&format!("{CLEAR}{}", progress::bar(&what, bytes(done), bytes(total), speed)));
+}
+
+/// Waits until no resync, recovery or reshape of the array runs; `show` is for a terminal, with `plan` nothing is waited for.
+#[must_use]
+pub fn until_idle(host: &Host, devname: &str, path: &Path, show: bool, plan: bool) -> Exit {
+    let exit = wait_for(host, devname, path, show, plan);
+    if show {
+        err(CLEAR);
+    }
+    exit
 }
 
 fn wait_for(host: &Host, devname: &str, path: &Path, show: bool, plan: bool) -> Exit {

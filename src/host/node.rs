@@ -42,6 +42,16 @@ pub struct OpenArray {
     pub sysfs: ArrayDir,
 }
 
+impl OpenArray {
+    /// The same array once more, for what wants one of its own.
+    ///
+    /// # Errors
+    /// What duplicating the open file reports.
+    pub fn again(&self) -> io::Result<OpenArray> {
+        Ok(OpenArray { name: self.name.clone(), file: self.file.try_clone()?, sysfs: self.sysfs.clone() })
+    }
+}
+
 /// Why an array could not be opened.
 #[derive(Debug)]
 pub enum OpenError {

@@ -10,6 +10,7 @@ pub mod escape;
 pub mod examine;
 pub mod examine_bitmap;
 pub mod human;
+pub mod lockless_cost;
 pub mod progress;
 pub mod query;
 pub mod udev_rules;

@@ -151,6 +151,11 @@ pub enum Step {
         /// The file.
         path: PathBuf,
     },
+    /// The array's bitmap is taken off: `none` to its location, or SET_ARRAY_INFO where it has none.
+    BitmapOff {
+        /// Kernel name of the array.
+        devname: String,
+    },
     /// ADD_NEW_DISK.
     AddDisk {
         /// Kernel name of the array.
@@ -270,6 +275,7 @@ impl Step {
                 if g.clean { " clean" } else { "" }
             ),
             Step::SetBitmapFile { devname, path } => format!("ioctl  {devname} SET_BITMAP_FILE {}", path.display()),
+            Step::BitmapOff { devname } => format!("bitmap {devname}: take it off"),
             Step::AddDisk { devname, device, spec } => format!(
                 "ioctl  {devname} ADD_NEW_DISK {} ({}:{}) number {} slot {} state {:#x}",
                 device.display(),
@@ -327,6 +333,7 @@ impl Step {
             Step::SetBitmapFile { devname, path } => json!({
                 "step": "ioctl", "ioctl": "SET_BITMAP_FILE", "array": devname, "path": path.to_string_lossy(),
             }),
+            Step::BitmapOff { devname } => json!({"step": "bitmap-off", "array": devname}),
             Step::AddDisk { devname, device, spec } => json!({
                 "step": "ioctl", "ioctl": "ADD_NEW_DISK", "array": devname, "device": device.to_string_lossy(),
                 "major": spec.major, "minor": spec.minor, "number": spec.number, "slot": spec.raid_disk,

@@ -262,6 +262,12 @@ impl ArrayDir {
         fs::read_to_string(self.block.join("size")).ok()?.trim_end().parse().ok()
     }
 
+    /// Bytes of the array's logical blocks.
+    #[must_use]
+    pub fn logical_block_size(&self) -> Option<u64> {
+        fs::read_to_string(self.block.join("queue/logical_block_size")).ok()?.trim_end().parse().ok()
+    }
+
     /// The directories of the members, in the order in which the kernel lists them.
     #[must_use]
     pub fn members(&self) -> Vec<MemberDir> {

@@ -1,18 +1,33 @@
 //! `--grow`: changes to a running array, one file for each kind.
 
-use super::apply::reason;
-use super::print::complain;
+pub mod bitmap;
+mod bitmap_check;
+mod bitmap_gather;
+mod bitmap_off;
+
+use std::time::{Duration, Instant};
+
+use super::apply::{Session, reason};
+use super::print::{complain, out};
+use super::save;
 use crate::cli::request::GrowRequest;
+use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::node::{OpenArray, OpenError};
 use crate::plan::grow::{Change, changes};
+use crate::plan::save::devices;
+use crate::plan::step::Plan;
+
+/// How long is tried while the kernel says EBUSY, and the pause in between: it looks for work to do now and then.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs the request.
 #[must_use]
 pub fn run(req: &GrowRequest) -> Exit {
     let host = Host::default();
-    match open(&host, req).and_then(|array| all(&host, req, &array)) {
+    match open(&host, req).and_then(|array| all(&host, req, array)) {
         Ok(()) => Exit::OK,
         Err(refusal) => {
             refusal.lines.iter().for_each(complain);
@@ -31,22 +46,82 @@ fn open(host: &Host, req: &GrowRequest) -> Result<OpenArray, Refusal> {
     })
 }
 
-fn all(host: &Host, req: &GrowRequest, array: &OpenArray) -> Result<(), Refusal> {
+fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> {
     let changes = changes(req)?;
     if changes.is_empty() {
         complain("no changes to --grow");
     }
-    changes.into_iter().try_for_each(|change| one(host, req, array, change))
+    let mut running = Running { host, req, array, shown: Plan::default() };
+    changes.into_iter().try_for_each(|change| one(&mut running, change))?;
+    if req.common.plan {
+        out(&save::shown(host, &req.common, &running.shown));
+    }
+    Ok(())
 }
 
-fn one(_host: &Host, req: &GrowRequest, _array: &OpenArray, change: Change) -> Result<(), Refusal> {
+fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
     match change {
-        Change::ArraySize | Change::Add | Change::Bitmap | Change::Continue | Change::Reshape | Change::Policy => {
-            Err(not_built(change.option(req)))
+        Change::Bitmap => bitmap::run(running),
+        Change::ArraySize | Change::Add | Change::Continue | Change::Reshape | Change::Policy => {
+            Err(not_built(change.option(running.req)))
         }
     }
 }
 
 fn not_built(option: &str) -> Refusal {
     Refusal::new(format!("{option} with --grow is not in this version of mdadm-rs yet; nothing was changed"))
+}
+
+/// The array while it is changed.
+pub(super) struct Running<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// What was asked for.
+    pub req: &'a GrowRequest,
+    /// The array.
+    pub array: OpenArray,
+    /// With `--plan`: all steps so far.
+    pub shown: Plan,
+}
+
+impl Running<'_> {
+    /// Says something unless `--quiet` or `--plan`.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.req.common.is_quiet() && !self.req.common.plan {
+            complain(line);
+        }
+    }
+
+    /// Executes steps; with `--plan` keeps them to be shown. Members are written to though the array holds them.
+    pub fn execute(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        if self.req.common.plan {
+            self.shown.steps.extend(plan.steps.iter().cloned());
+            return Ok(());
+        }
+        let cannot = |what: String, e: &std::io::Error| Refusal::new(format!("cannot open {what}: {}", reason(e)));
+        let mut session = Session::new(self.host, &self.req.common);
+        let shown = self.req.array.display().to_string();
+        session.array = Some(self.array.again().map_err(|e| cannot(shown, &e))?);
+        for path in devices(plan) {
+            let opened = RealDevice::open(&path, Access::Write);
+            session.give(opened.map_err(|e| cannot(path.display().to_string(), &e))?);
+        }
+        session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))
+    }
+
+    /// The same, again and again for a while where the kernel says that the array is busy.
+    pub fn execute_patiently(&mut self, plan: &Plan) -> Result<(), Refusal> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.execute(plan) {
+                Err(e) if is_busy(&e) && Instant::now() < end => std::thread::sleep(PAUSE),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Whether the kernel answered EBUSY.
+fn is_busy(refusal: &Refusal) -> bool {
+    refusal.lines.first().is_some_and(|l| l.contains("Device or resource busy"))
 }

@@ -1,6 +1,9 @@
 //! `--grow`: which change was asked for. One command makes one kind of change; `--array-size` may come with others.
 #![deny(clippy::cast_possible_truncation)]
 
+pub mod bitmap;
+pub mod space;
+
 use crate::cli::request::GrowRequest;
 use crate::error::Refusal;
 
