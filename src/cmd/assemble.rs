@@ -1,11 +1,13 @@
 //! `--assemble`.
 
 pub(super) mod probe;
+mod report;
 pub(super) mod scan;
 
 use std::path::{Path, PathBuf};
 
 use self::probe::candidate;
+pub use self::report::arrays;
 use super::apply::{ApplyError, Session};
 use super::print::{complain, out};
 use super::save;
@@ -31,13 +33,10 @@ use crate::uuid::Uuid;
 #[must_use]
 pub fn run(req: &AssembleRequest, conf: &Conf) -> Exit {
     let done = if req.common.scan { scan::run(req, conf) } else { assemble(req, conf) };
-    match done {
-        Ok(exit) => exit,
-        Err(refusal) => {
-            refusal.lines.iter().for_each(complain);
-            refusal.exit
-        }
-    }
+    done.unwrap_or_else(|refusal| {
+        refusal.lines.iter().for_each(complain);
+        refusal.exit
+    })
 }
 
 /// One array, and where it is to be.
@@ -112,12 +111,19 @@ fn show_plan(host: &Host, req: &AssembleRequest, plan: Option<Plan>) {
 
 /// Judges the devices and starts the array.
 pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
+    let result = judge_and_start(req, host, asked);
+    report::end(result.as_ref());
+    result
+}
+
+fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
     let (typed, candidates) = (&asked.typed, asked.candidates);
     let (lock, node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
     let wishes = wishes(req, host, &node)?;
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
+    let members = report::begin(&req.common, &wishes, candidates);
     let decision = decide(&wishes, candidates, &node).map_err(|(lines, refusal)| {
         say(&lines);
         if !wishes.searched {
@@ -126,6 +132,7 @@ pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_
         refusal
     })?;
     say(&decision.lines);
+    say(&members);
     if let Some((_, path)) = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid) {
         let line = format!("Found some drive for an array that is already active: {}", path.display());
         return Err(Refusal::new(line).hint("giving up."));

@@ -56,8 +56,8 @@ pub fn run(mut request: Request) -> Exit {
         Request::Build(r) => outcome::command(&r.common, "build", Some(&r.array), || {
             making(&r.common, Some(&r.array), || build::run(&r))
         }),
-        Request::Assemble(r) => outcome::command(&r.common, "assemble", r.array.as_deref(), || {
-            making(&r.common, r.array.as_deref(), || assemble::run(&r, &conf))
+        Request::Assemble(r) => outcome::command_with(&r.common, "assemble", r.array.as_deref(), || {
+            (making(&r.common, r.array.as_deref(), || assemble::run(&r, &conf)), assemble::arrays())
         }),
         Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
         Request::Manage(r) => outcome::command_with(&r.common, "manage", Some(&r.array), || {

@@ -7,11 +7,15 @@ use crate::blockio::ReadAt;
 use crate::device::real::{Access, NodeKind, RealDevice};
 use crate::error::reason;
 use crate::host::Host;
+use crate::kernel::clock;
 use crate::plan::assemble::{Candidate, Content, Member, Update, Wishes};
 use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{SuperV1, read, read_any};
 use crate::superblock::{Version, foreign};
 use crate::units::Sectors;
+
+/// In seconds.
+const DAY: u64 = 24 * 3600;
 
 /// Reads what is on a device; every failure is a line of its own.
 pub fn candidate(host: &Host, path: &Path, wishes: &Wishes) -> Candidate {
@@ -101,6 +105,9 @@ fn member(path: &Path, device: &RealDevice, version: Version, sb: SuperV1, old: 
     let busy = RealDevice::open(path, Access::ReadExclusive).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY));
     let bitmap = summary::read(device, &sb).map_err(|e| e.to_string()).transpose();
     let seconds = i64::try_from(sb.utime()).unwrap_or(0);
-    let updated = crate::kernel::clock::local(seconds).map_or_else(String::new, |t| crate::time::asctime(&t));
-    Member { version, sb, old, turned: false, bitmap, busy, updated: updated.trim_end().to_owned() }
+    let updated = clock::local(seconds).map_or_else(String::new, |t| crate::time::asctime(&t));
+    // Some clocks run ahead by minutes, or are set to another zone's time.
+    let future = if sb.utime() > clock::now().saturating_add(DAY) { " (in the future)" } else { "" };
+    let updated = format!("{}{future}", updated.trim_end());
+    Member { version, sb, old, turned: false, bitmap, busy, updated }
 }

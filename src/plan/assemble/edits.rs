@@ -1,8 +1,8 @@
 //! Superblocks changed by `--force`; [`super::updates`] has those of `--update`.
 
-use super::rank::{Ranking, Verdict, table};
-use super::{Line, Matched, Wishes, knows_slot};
-use crate::error::Refusal;
+use super::rank::{Ranking, Verdict};
+use super::table::{lines, rows};
+use super::{Line, Matched, Wishes};
 use crate::level::Level;
 use crate::plan::create::slots::enough;
 use crate::superblock::Version;
@@ -61,19 +61,12 @@ impl Edits {
 /// `--force`: stale members are taken, the least stale first, until the array can start. The kernel believes the superblock
 /// of the chosen member, so its role table and its resync offset change; a taken member gets its event count.
 ///
-/// # Errors
-/// Where a member that is needed has seen writes of its own: taking both halves would mix them block by block.
-pub fn force(
-    wishes: &Wishes,
-    members: &[Matched<'_>],
-    ranking: &mut Ranking,
-    edits: &mut Edits,
-) -> Result<(), Refusal> {
-    let Some(best) = members.get(ranking.chosen).map(|m| &m.member.sb) else { return Ok(()) };
+/// Halves that have each run without the other have been refused before ([`super::split`]).
+pub fn force(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) {
+    let Some(best) = members.get(ranking.chosen).map(|m| &m.member.sb) else { return };
     let level = Level::from_raw(best.level_raw());
     let is_enough =
         |ranking: &Ranking| level.is_some_and(|l| enough(l, best.layout(), &ranking.active(best.raid_disks())));
-    refuse_apart(wishes, members, ranking)?;
     let mut taken = Vec::new();
     while !is_enough(ranking) {
         let stale = ranking.verdicts.iter().enumerate().filter(|(_, v)| matches!(v, Verdict::Stale(_)));
@@ -96,11 +89,11 @@ pub fn force(
                 *v = Verdict::Stale(slot);
             }
         }
-        return Ok(());
+        return;
     }
     if !taken.is_empty() {
         edits.lines.push(Line::normal("--force takes members that have missed writes; what they missed is lost:"));
-        edits.lines.extend(table(members).into_iter().map(Line::normal));
+        edits.lines.extend(lines(&rows(members, None)).into_iter().map(Line::normal));
         // What was said of them before is not so any more.
         let names: Vec<String> = taken
             .iter()
@@ -113,26 +106,6 @@ pub fn force(
         take(wishes, members, ranking.chosen, (*i, *slot), edits);
     }
     mark_clean(wishes, best, level, ranking, !taken.is_empty(), edits);
-    Ok(())
-}
-
-/// Two halves that have each run without the other.
-fn refuse_apart(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refusal> {
-    let Some(best) = members.get(ranking.chosen) else { return Ok(()) };
-    let apart = members.iter().zip(&ranking.verdicts).find(|(_, v)| match v {
-        Verdict::Apart(slot) => !knows_slot(&best.member.sb, *slot),
-        _ => false,
-    });
-    let Some((other, _)) = apart else { return Ok(()) };
-    let refusal = Refusal::new(format!(
-        "{}: {} and {} have each been written to while the other was missing: --force would mix their data",
-        wishes.shown,
-        best.candidate.path.display(),
-        other.candidate.path.display()
-    ));
-    let refusal = table(members).into_iter().fold(refusal, Refusal::hint);
-    Err(refusal
-        .hint("start one half by naming only its devices and --run, look at it, and add the other devices afterwards"))
 }
 
 fn take(wishes: &Wishes, members: &[Matched<'_>], chosen: usize, (i, slot): (usize, u32), edits: &mut Edits) {

@@ -13,8 +13,10 @@ pub mod naming;
 mod old_updates;
 mod ppl;
 pub mod rank;
+mod split;
 pub mod start;
 pub mod steps;
+pub mod table;
 pub mod updates;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! The members compared with each other: who is fresh, who is a copy, who has missed writes.
 
-use super::{Line, Matched, array_state, knows_slot};
+use super::table::{lines, rows};
+use super::{Line, Matched, knows_slot};
 use crate::error::Refusal;
 use crate::superblock::Version;
 use crate::superblock::v1::{Role, SuperV1, feature};
@@ -55,7 +56,8 @@ impl Ranking {
     }
 }
 
-fn slot_of(sb: &SuperV1) -> Option<u32> {
+/// The slot that a member fills or will fill.
+pub(super) fn slot_of(sb: &SuperV1) -> Option<u32> {
     match sb.role() {
         Role::Slot(slot) if u32::from(slot) < sb.raid_disks() => Some(slot.into()),
         _ => None,
@@ -117,21 +119,32 @@ fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
     copies
 }
 
-/// Two devices with the same place in a 0.90 array, equally fresh: nothing tells which of them is the member.
+/// Two devices with the same place in the array, equally fresh, of which neither is a plain copy of the other: nothing tells
+/// which of them is the member.
 ///
 /// # Errors
-/// In the words of the reference, which refuses them too.
+/// For 0.90 in the words of the reference, which refuses them too.
 pub fn refuse_copies(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refusal> {
     for (m, verdict) in members.iter().zip(&ranking.verdicts) {
         let Verdict::Copy(of) = verdict else { continue };
         let Some(other) = members.get(*of) else { continue };
-        if m.member.version == Version::V090 && m.member.sb.events() == other.member.sb.events() {
-            let (a, b) = (other.candidate.path.display(), m.candidate.path.display());
+        if m.member.sb.events() != other.member.sb.events() {
+            continue;
+        }
+        let (a, b) = (other.candidate.path.display(), m.candidate.path.display());
+        if m.member.version == Version::V090 {
             return Err(Refusal::new(format!(
                 "WARNING {a} and {b} appear to have very similar superblocks.\n      \
                  If they are really different, please --zero the superblock on one\n      \
                  If they are the same or overlap, please remove one from the list."
             )));
+        }
+        if m.member.sb != other.member.sb {
+            let refusal = Refusal::new(format!(
+                "{a} and {b} are the same member of the array, equally fresh, and differ: nothing tells which of them to take"
+            ));
+            let refusal = lines(&rows(members, Some(ranking))).into_iter().fold(refusal, Refusal::hint);
+            return Err(refusal.hint("name the members, one of the two among them, or take the other one away"));
         }
     }
     Ok(())
@@ -224,23 +237,4 @@ fn remark(members: &[Matched<'_>], chosen: usize, m: &Matched<'_>, verdict: Verd
         Verdict::Useless => format!("{shown} has failed or has missed writes: left out"),
         _ => return None,
     }))
-}
-
-/// The members beside each other, for a person who has to decide: printed before `--force` changes anything.
-#[must_use]
-pub fn table(members: &[Matched<'_>]) -> Vec<String> {
-    members
-        .iter()
-        .map(|m| {
-            let sb = &m.member.sb;
-            let place = slot_of(sb).map_or_else(|| "no slot".to_owned(), |s| format!("slot {s}"));
-            format!(
-                "  {}: {place}, events {}, last written {}, sees {}",
-                m.candidate.path.display(),
-                sb.events(),
-                m.member.updated,
-                array_state(sb)
-            )
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ use super::edits::{Edited, EditedArea, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
+use super::split::refuse_split;
 use super::start::{Start, journal, slot_number, slot_words, start};
 use super::{Candidate, Line, Matched, Wishes, edits, updates};
 use crate::bitmap::header::Kind;
@@ -48,6 +49,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let members = found.members;
     let mut ranking = rank(&members);
     refuse_copies(&members, &ranking).map_err(|r| (lines.clone(), r))?;
+    refuse_split(wishes, &members, &ranking).map_err(|r| (lines.clone(), r))?;
     let mut edits = Edits::none(&members);
     let chosen = members.get(ranking.chosen);
     let lockless = chosen.is_some_and(|m| matches!(&m.member.bitmap, Some(Ok(b)) if b.kind == Kind::Lockless));
@@ -90,7 +92,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
 
 fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {
     if wishes.force {
-        edits::force(wishes, members, ranking, edits)?;
+        edits::force(wishes, members, ranking, edits);
     }
     updates::update(wishes, members, ranking, edits)
 }
