@@ -8,7 +8,7 @@ DESTDIR ?=
 # seeds of each long campaign in `make soak`; `make test` runs one
 SOAK_SEEDS ?= 100
 
-.PHONY: build demo test lint compare bench soak install
+.PHONY: build demo test lint compare bench soak install install-data
 
 build:
 	cargo build --release --locked
@@ -46,9 +46,18 @@ soak:
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test 'power_*' -- soak --nocapture
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test cli_golden -- soak --ignored --nocapture
 
-install: build
+install: build install-data
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm
+
+# Manual pages, completions, udev rules, systemd units.
+install-data:
 	for page in man/*.[1-8]; do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	for rules in udev/*.rules; do sed 's,/usr/sbin/mdadm,$(PREFIX)/sbin/mdadm,g' $$rules | \
+		install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/udev/rules.d/$${rules##*/}; done
+	for unit in systemd/*.service systemd/*.timer; do sed 's,/usr/sbin/mdadm,$(PREFIX)/sbin/mdadm,g' $$unit | \
+		install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+	sed 's,/usr/sbin/mdadm,$(PREFIX)/sbin/mdadm,g' systemd/mdadm.shutdown | \
+		install -D -m 755 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system-shutdown/mdadm.shutdown
 	install -D -m 644 completions/mdadm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mdadm
 	install -D -m 644 completions/_mdadm $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_mdadm
 	install -D -m 644 completions/mdadm.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mdadm.fish
