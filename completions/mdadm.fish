@@ -43,6 +43,7 @@ resync\t''"
 complete -c mdadm -l action -d 'have an array check or repair its redundancy; idle ends that, frozen holds all back' -r
 complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
+complete -c mdadm -l path -d 'with --fail: where the device was plugged in; a disk that comes there may take its place' -r
 complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
 complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r
 complete -c mdadm -l manage -d 'act on one array, named first'
@@ -53,9 +54,11 @@ complete -c mdadm -s C -l create -d 'make a new array'
 complete -c mdadm -s D -l detail -d 'show a running array'
 complete -c mdadm -s E -l examine -d 'show the md superblock of a member'
 complete -c mdadm -s G -l grow -d 'change an array while it runs'
+complete -c mdadm -s I -l incremental -d 'take one device that has just been found'
 complete -c mdadm -l zero-superblock -d 'wipe the md superblock of a device'
 complete -c mdadm -s Q -l query -d 'say in a line what a device has to do with md'
 complete -c mdadm -s X -l examine-bitmap -d 'show the bitmap of a member, or of a bitmap file'
+complete -c mdadm -l auto-detect -d 'have the kernel start the arrays that it finds'
 complete -c mdadm -l detail-platform -d 'say what the firmware knows of RAID; with --metadata in the exit status'
 complete -c mdadm -l offroot -d 'accepted for boot scripts; changes nothing'
 complete -c mdadm -l examine-badblocks -d 'list the bad blocks recorded on a member'
@@ -75,7 +78,7 @@ complete -c mdadm -l force -d 'go on where that is dangerous'
 complete -c mdadm -l add -d 'add devices that follow: as members of old where that is safe, else as spares'
 complete -c mdadm -l add-spare -d 'add devices that follow as spares, whatever they were'
 complete -c mdadm -l add-journal -d 'make the device that follows the journal of a read-only raid4/5/6'
-complete -c mdadm -s r -l remove -d 'take members that follow out of the array: failed ones and spares'
+complete -c mdadm -l remove -d 'take members that follow out of the array: failed ones and spares'
 complete -c mdadm -l fail -l set-faulty -d 'mark members that follow as faulty'
 complete -c mdadm -l replace -d 'copy members that follow to a spare while they are still read'
 complete -c mdadm -l with -d 'behind --replace: the spare to use'
@@ -91,6 +94,7 @@ complete -c mdadm -l brief -d 'one line per array'
 complete -c mdadm -l no-devices -d 'leave member devices out of brief output'
 complete -c mdadm -s Y -l export -d 'print KEY=value lines'
 complete -c mdadm -s t -l test -d 'with --detail: exit status tells the state of the array'
+complete -c mdadm -l rebuild-map -d 'make the map file anew from the arrays that are there'
 complete -c mdadm -l json -d 'print JSON'
 complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'
 complete -c mdadm -l offline -d 'members may be plain files; only metadata is written, no kernel is asked'

@@ -60,7 +60,7 @@ fn a_closed_pipe_is_a_quiet_success() {
 
 #[test]
 fn a_mode_that_is_to_come_says_so_in_one_line_and_changes_nothing() {
-    for words in [&["--incremental", "/dev/sda"][..], &["-F", "--scan"]] {
+    for words in [&["--monitor", "/dev/sda"][..], &["-F", "--scan"]] {
         let out = mdadm(words);
         assert_eq!(out.status.code(), Some(1), "{words:?}");
         let line = text(&out.stderr);

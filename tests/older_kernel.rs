@@ -23,6 +23,8 @@ mod kernel_ensure;
 mod kernel_examine;
 #[path = "kernel_grow_bitmap.rs"]
 mod kernel_grow_bitmap;
+#[path = "kernel_incremental.rs"]
+mod kernel_incremental;
 #[path = "kernel_journal.rs"]
 mod kernel_journal;
 #[path = "kernel_lockless.rs"]

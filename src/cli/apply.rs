@@ -320,7 +320,7 @@ impl Line {
             }
             Id::InvalidBackup => self.invalid_backup = true,
             Id::Continue => self.goes_on = true,
-            Id::Path => {}
+            Id::Path => self.path = Some(word),
             Id::RebuildMap => self.rebuild_map = true,
             _ => return Ok(false),
         }

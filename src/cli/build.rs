@@ -8,8 +8,8 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, ManageItem, ManageOp,
-    ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
+    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, IncrementalRequest,
+    ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -41,7 +41,9 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         Mode::Misc => misc(line),
         Mode::Manage => Ok(manage(line)),
         Mode::Grow => Ok(Request::Grow(Box::new(grow(line)))),
-        Mode::Incremental | Mode::Monitor | Mode::AutoDetect => Ok(not_yet(line, mode, format!("--{mode}"))),
+        Mode::Incremental => Ok(Request::Incremental(Box::new(incremental(line)))),
+        Mode::AutoDetect => Ok(Request::AutoDetect(Box::new(line.common))),
+        Mode::Monitor => Ok(not_yet(line, mode, format!("--{mode}"))),
     }
 }
 
@@ -177,6 +179,16 @@ fn grow(line: Line) -> GrowRequest {
         policy: line.policy,
         backup_file: line.backup_file,
         goes_on: line.goes_on,
+    }
+}
+
+fn incremental(line: Line) -> IncrementalRequest {
+    IncrementalRequest {
+        devices: line.devices.iter().map(path).collect(),
+        remove: line.op.is_some(),
+        common: line.common,
+        path: line.path,
+        rebuild_map: line.rebuild_map,
     }
 }
 

@@ -35,14 +35,30 @@ pub(super) fn usage(mode: Mode) -> (&'static str, &'static str) {
              same has to be said at every start. The word missing stands for a member that is not there.",
         ),
         Mode::Grow => ("mdadm --grow ARRAY [OPTION]...", "Changes an array while it runs."),
-        Mode::Incremental | Mode::Monitor | Mode::AutoDetect => {
-            ("mdadm --help", "This mode is not in this version of mdadm-rs yet.")
-        }
+        Mode::Incremental => (
+            "mdadm --incremental [OPTION]... DEVICE",
+            "Takes one device that has just been found, adds it to the array it belongs to, and starts the array once it is\n\
+             complete: what udev calls for every device. With --fail it takes one out that is gone.",
+        ),
+        Mode::AutoDetect => (
+            "mdadm --auto-detect",
+            "Has the kernel start the arrays with 0.90 metadata on partitions of the type \"Linux raid autodetect\".",
+        ),
+        Mode::Monitor => ("mdadm --help", "This mode is not in this version of mdadm-rs yet."),
     }
 }
 
 /// The modes that exist in this version.
-pub const BUILT: [Mode; 6] = [Mode::Create, Mode::Build, Mode::Assemble, Mode::Manage, Mode::Misc, Mode::Grow];
+pub const BUILT: [Mode; 8] = [
+    Mode::Create,
+    Mode::Build,
+    Mode::Assemble,
+    Mode::Manage,
+    Mode::Misc,
+    Mode::Grow,
+    Mode::Incremental,
+    Mode::AutoDetect,
+];
 
 /// The command of one mode.
 #[must_use]

@@ -46,9 +46,11 @@ fn purpose(mode: Mode) -> &'static str {
     match mode {
         Mode::Create => "make a new array",
         Mode::Assemble => "put an array together again from its members",
-        Mode::Manage => "act on one array",
         Mode::Build => "make an array of devices without metadata",
+        Mode::Manage => "act on one array",
         Mode::Grow => "change an array while it runs",
+        Mode::Incremental => "take a device that has just been found, or is gone",
+        Mode::AutoDetect => "have the kernel start what it finds",
         _ => "report on or act on each device named: --detail, --examine, --stop, ...",
     }
 }

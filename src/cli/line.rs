@@ -82,6 +82,7 @@ pub struct Line {
     /// `--readonly` or `--readwrite` of the whole array in manage mode.
     pub read_mode: Option<Id>,
     pub rebuild_map: bool,
+    pub path: Option<String>,
     pub mail: Option<String>,
     pub program: Option<String>,
     pub pid_file: Option<PathBuf>,

@@ -5,6 +5,7 @@
 
 mod build;
 mod grow;
+mod incremental;
 mod manage;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::uuid::Uuid;
 use super::mode::Mode;
 pub use build::BuildRequest;
 pub use grow::GrowRequest;
+pub use incremental::IncrementalRequest;
 pub use manage::{ManageItem, ManageOp, ManageRequest};
 
 /// Options that every mode takes.
@@ -374,6 +376,10 @@ pub enum Request {
     Restore(Box<RestoreRequest>),
     /// Manage mode on members
     Manage(Box<ManageRequest>),
+    /// `--incremental`
+    Incremental(Box<IncrementalRequest>),
+    /// `--auto-detect`
+    AutoDetect(Box<Common>),
     /// Understood, but the verb is not built yet.
     NotYet(NotYet),
 }

@@ -418,8 +418,12 @@ impl<'a> Session<'a> {
         if let Some(lock) = &lock {
             let _ = lock.remove(devname);
         }
-        // udev may run programs that want it.
-        drop(lock);
+        if self.lock_to_the_end {
+            self.lock = lock;
+        } else {
+            // udev may run programs that want it.
+            drop(lock);
+        }
         if self.host.udev_runs() {
             let _ = self.host.wait_for_removal(&name, &links);
         }

@@ -21,6 +21,8 @@ pub fn configure(request: &mut Request) -> Conf {
         Request::Grow(r) => &mut r.common,
         Request::Misc(r) => &mut r.common,
         Request::Manage(r) => &mut r.common,
+        Request::Incremental(r) => &mut r.common,
+        Request::AutoDetect(common) => common,
         Request::Restore(r) => &mut r.common,
         Request::Absent(r) => &mut r.common,
         Request::NotYet(r) => &mut r.common,

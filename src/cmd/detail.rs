@@ -12,8 +12,8 @@ use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::output::detail::{Detail, Outcome, document};
 
-pub use gather::load_or_rebuild_map;
 use gather::{Gathering, NoDetail};
+pub use gather::{load_or_rebuild_map, map_of_arrays};
 pub use members::any_superblock;
 
 /// How the arrays are to be printed.

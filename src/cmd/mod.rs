@@ -4,6 +4,7 @@ pub mod apply;
 mod apply_file;
 pub mod array_state;
 pub mod assemble;
+pub mod auto_detect;
 pub mod bitmap_file;
 pub mod build;
 pub mod configured;
@@ -15,6 +16,7 @@ pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
 pub mod grow;
+pub mod incremental;
 pub mod manage;
 pub mod member;
 pub mod misc;
@@ -34,7 +36,7 @@ pub mod whose;
 pub mod zero;
 pub mod zeroing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
 use crate::cli::request::{Common, Request};
@@ -60,6 +62,12 @@ pub fn run(mut request: Request) -> Exit {
             (making(&r.common, r.array.as_deref(), || assemble::run(&r, &conf)), assemble::arrays())
         }),
         Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
+        Request::Incremental(r) => {
+            outcome::command(&r.common, "incremental", r.devices.first().map(PathBuf::as_path), || {
+                noted(&r.common, || incremental::run(&r, &conf))
+            })
+        }
+        Request::AutoDetect(common) => noted(&common, auto_detect::run),
         Request::Manage(r) => outcome::command_with(&r.common, "manage", Some(&r.array), || {
             notes(&r.common);
             manage::run(&r)

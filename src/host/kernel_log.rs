@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::plan::manage::late::{is_start_mark, start_mark};
 use crate::plan::manage::readd::LogLine;
 
 /// At most so many records are read, and so many lines are given.
@@ -51,7 +52,14 @@ impl KernelLog {
     }
 }
 
-/// All that the kernel itself said, oldest first, with seconds since 1970.
+/// Writes into the log with which events an array starts: a member that comes later can be compared with that.
+pub fn mark_start(dev: &Path, devname: &str, events: u64) {
+    let line = format!("{}\n", start_mark(devname, events));
+    // Without it a late member is only not proven to be fresh.
+    let _ = OpenOptions::new().write(true).open(dev.join("kmsg")).and_then(|mut f| f.write_all(line.as_bytes()));
+}
+
+/// All that the kernel itself said, and the marks of [`mark_start`], oldest first, with seconds since 1970.
 ///
 /// The clock of the log is neither that of the machine nor in step with it, and it stands while the machine sleeps. With `mark`
 /// a line is written into the log first, and times are counted back from it.
@@ -78,6 +86,7 @@ pub fn history(dev: &Path, mark: Option<&str>) -> Vec<LogLine> {
         match file.read(&mut record) {
             Ok(n) if n > 0 => match record_of(record.get(..n).unwrap_or_default()) {
                 Some((true, at, text)) => found.push((at, text)),
+                Some((false, at, text)) if is_start_mark(&text) => found.push((at, text)),
                 Some((false, at, text)) if mark == Some(text.as_str()) => start = micros(now) - at,
                 _ => {}
             },

@@ -176,11 +176,20 @@ impl Host {
 
     /// Opens a device by number, whatever `/dev` has; this makes it where the kernel creates on open.
     pub(crate) fn open_number(&self, name: &ArrayName) -> io::Result<File> {
+        self.open_number_with(name, true, libc::O_EXCL)
+    }
+
+    /// The same, to drive an array that others may have open too.
+    pub(crate) fn open_number_shared(&self, name: &ArrayName) -> io::Result<File> {
+        self.open_number_with(name, false, 0)
+    }
+
+    fn open_number_with(&self, name: &ArrayName, write: bool, extra: libc::c_int) -> io::Result<File> {
         let tmp = self.dev.join(format!(".tmp.md.{}:{}:{}", std::process::id(), name.dev.0, name.dev.1));
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         mknod(&tmp, SFlag::S_IFBLK, mode, makedev(name.dev.0.into(), name.dev.1.into()))?;
-        let flags = libc::O_EXCL | libc::O_DIRECT | libc::O_CLOEXEC;
-        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&tmp);
+        let flags = extra | libc::O_DIRECT | libc::O_CLOEXEC;
+        let opened = OpenOptions::new().read(true).write(write).custom_flags(flags).open(&tmp);
         fs::remove_file(&tmp)?;
         opened
     }

@@ -109,6 +109,7 @@ nix::ioctl_read!(ioc_get_disk_info, MD, 0x12, DiskInfo);
 nix::ioctl_write_ptr!(ioc_add_new_disk, MD, 0x21, DiskInfo);
 nix::ioctl_write_ptr!(ioc_set_array_info, MD, 0x23, ArrayInfo);
 nix::ioctl_write_ptr!(ioc_run_array, MD, 0x30, Param);
+nix::ioctl_write_int_bad!(ioc_raid_autorun, nix::request_code_none!(MD, 0x14));
 nix::ioctl_none!(ioc_stop_array, MD, 0x32);
 nix::ioctl_none!(ioc_stop_array_ro, MD, 0x33);
 nix::ioctl_none!(ioc_restart_array_rw, MD, 0x34);
@@ -227,6 +228,16 @@ pub fn run_array(fd: impl AsFd) -> io::Result<()> {
     let param = Param::default();
     // SAFETY: the ioctl reads at most one Param (12 bytes, asserted) from the pointer.
     unsafe { ioc_run_array(fd.as_fd().as_raw_fd(), &param) }?;
+    Ok(())
+}
+
+/// RAID_AUTORUN: starts what is on partitions of type fd.
+///
+/// # Errors
+/// EINVAL where the kernel cannot (CONFIG_MD_AUTODETECT).
+pub fn raid_autorun(fd: impl AsFd) -> io::Result<()> {
+    // SAFETY: the ioctl takes a number by value; 0 is what the kernel's own start gives.
+    unsafe { ioc_raid_autorun(fd.as_fd().as_raw_fd(), 0) }?;
     Ok(())
 }
 

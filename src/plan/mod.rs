@@ -11,6 +11,7 @@ pub mod dump;
 pub mod ensure;
 pub mod file_step;
 pub mod grow;
+pub mod incremental;
 pub mod lazy;
 pub mod manage;
 pub mod member_areas;

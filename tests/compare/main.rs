@@ -34,6 +34,7 @@ battery! {
     changing_commands_do_what_the_reference_does: "change.cases",
     misc_commands_do_what_the_reference_does: "misc.cases",
     assemble_is_the_references_and_each_takes_what_the_other_made: "assemble.cases",
+    incremental_is_the_references: "incremental.cases",
     metadata_0_90_is_the_references: "v090.cases",
     grow_of_bitmaps_is_the_references: "grow-bitmap.cases",
 }

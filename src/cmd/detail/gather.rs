@@ -322,9 +322,12 @@ fn lockless(sysfs: &ArrayDir) -> Lockless {
 /// The entries of the map file; where it is missing, made anew from what runs, as the reference does it.
 #[must_use]
 pub fn load_or_rebuild_map(host: &Host, homehost: Option<&str>) -> Vec<MapEntry> {
-    if let Some(entries) = host.map().load() {
-        return entries;
-    }
+    host.map().load().unwrap_or_else(|| map_of_arrays(host, homehost))
+}
+
+/// What the map file should have, by the arrays themselves.
+#[must_use]
+pub fn map_of_arrays(host: &Host, homehost: Option<&str>) -> Vec<MapEntry> {
     let this = homehost.map_or_else(|| host.hostname(), str::to_owned);
     let devices = DevMap::read(host);
     let stat = host.mdstat();

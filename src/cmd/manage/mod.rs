@@ -6,6 +6,9 @@ mod journal;
 mod plain;
 mod readd;
 
+pub use gather::array as array_facts;
+pub use readd::late;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -51,19 +54,7 @@ fn act(req: &ManageRequest, done: &mut Vec<Value>) -> Exit {
             return Exit::FAIL;
         }
     };
-    let mut manager = Manager {
-        req,
-        host: &host,
-        array: Some(array),
-        facts: None,
-        known: RefCell::new(None),
-        shown: Plan::default(),
-        came_back: false,
-        changed: 0,
-        done: Vec::new(),
-        replaced: VecDeque::new(),
-        frozen: None,
-    };
+    let mut manager = Manager::new(req, &host, array);
     let all = manager.all();
     done.append(&mut manager.done);
     let exit = match all {
@@ -121,6 +112,24 @@ struct Manager<'a> {
     replaced: VecDeque<u32>,
     /// The array whose sync actions are held back.
     frozen: Option<String>,
+}
+
+impl<'a> Manager<'a> {
+    fn new(req: &'a ManageRequest, host: &'a Host, array: OpenArray) -> Manager<'a> {
+        Manager {
+            req,
+            host,
+            array: Some(array),
+            facts: None,
+            known: RefCell::new(None),
+            shown: Plan::default(),
+            came_back: false,
+            changed: 0,
+            done: Vec::new(),
+            replaced: VecDeque::new(),
+            frozen: None,
+        }
+    }
 }
 
 impl Manager<'_> {

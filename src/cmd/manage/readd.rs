@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use super::{Manager, by_path};
 use crate::bitmap::summary::{self, Counts};
 use crate::blockio::ReadAt;
-use crate::cli::request::{ManageItem, ManageOp};
-use crate::cmd::print::complain;
+use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest};
+use crate::cmd::print::{complain, out};
+use crate::cmd::save;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
+use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::kernel_log;
+use crate::host::node::OpenArray;
 use crate::plan::manage::add::{NewMember, Running, spec};
+use crate::plan::manage::late::{judge_late, since_start};
 use crate::plan::manage::readd::{Verdict, judge, unbroken};
 use crate::plan::manage::update::{log_must_stay, update};
 use crate::plan::manage::{ArrayFacts, Member, Target, remove};
@@ -20,7 +24,67 @@ use crate::superblock::v1::{Role, SuperV1, bad_blocks, devflag};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
+/// `--incremental`: a device comes whose array runs. It is added as the member that it was where that is safe, with `full`
+/// else as a spare, which is rebuilt.
+///
+/// # Errors
+/// Why it cannot come back.
+pub fn late(host: &Host, common: &Common, array: OpenArray, device: &Path, full: bool) -> Result<(), Refusal> {
+    let item = ManageItem { op: ManageOp::ReAdd, device: device.to_owned(), write_mostly: None, failfast: None };
+    let req = ManageRequest {
+        common: common.clone(),
+        array: array.name.path.clone(),
+        items: Vec::new(),
+        update: None,
+        any_sector_size: false,
+        readonly: false,
+        after: None,
+    };
+    let mut manager = Manager::new(&req, host, array);
+    manager.late(&item, &by_path(device)?, full)?;
+    if common.plan {
+        out(&save::shown(host, common, &manager.shown));
+    }
+    Ok(())
+}
+
 impl Manager<'_> {
+    fn late(&mut self, item: &ManageItem, target: &Target, full: bool) -> Result<(), Refusal> {
+        let facts = self.facts()?;
+        let device = self.open_new(Path::new(&target.shown))?;
+        let running = self.running(&facts, &target.shown)?.0;
+        let Some(device) = self.journal_back(item, target, &facts, &running, device)? else { return Ok(()) };
+        let former = match self.superblock_on(&device, running.version, &target.shown) {
+            Some(Ok((former, _))) => former,
+            Some(Err(why)) => return Err(Refusal::new(format!("its superblock cannot be used: {why}"))),
+            None => return Err(Refusal::new("it has no superblock of this array")),
+        };
+        let kname = target.dev.and_then(|d| self.host.sysfs.block_name(d)).unwrap_or_default();
+        let size = device.size().sectors();
+        let log = || self.log_proves(&facts, &kname, &former, true);
+        match judge_late(&facts, &running, &former, size, log) {
+            Verdict::Proven(slot) => self.by_bitmap(item, target, &facts, &former, slot, (&running, device)),
+            _ if full => self.add_as_new(item, target, &facts, &running, device),
+            Verdict::Unproven(_, why) | Verdict::Never(why) => Err(Refusal::new(format!("{}: {why}", target.shown))
+                .hint(format!("mdadm {} --add {} rebuilds it fully", facts.shown, target.shown))),
+        }
+    }
+
+    /// What the kernel log says of the time since a member left; `started`: a start with its events will do.
+    fn log_proves(&self, facts: &ArrayFacts, kname: &str, former: &SuperV1, started: bool) -> Result<(), String> {
+        let last = self.array.as_ref().and_then(|a| a.sysfs.text("last_sync_action").ok().flatten());
+        // A kernel that does not say it may have rebuilt anything.
+        let last = last.unwrap_or_else(|| "recover".into());
+        let left = i64::try_from(former.utime()).unwrap_or(i64::MAX);
+        let mark = format!("mdadm: can {kname} come back into {} by the bitmap?", facts.devname);
+        let log = kernel_log::history(&self.host.dev, Some(mark.as_str()).filter(|_| !self.req.common.plan));
+        let proven = unbroken(&log, &facts.devname, kname, left, last.trim());
+        match proven {
+            Err(_) if started => since_start(&log, &facts.devname, former.events()),
+            proven => proven,
+        }
+    }
+
     /// `--add`, `--re-add`: by the bitmap where that is proven to be enough.
     pub(super) fn come_back(&mut self, item: &ManageItem, target: &Target) -> Result<(), Refusal> {
         if let Some(plain) = self.plain() {
@@ -94,15 +158,7 @@ impl Manager<'_> {
         target: &Target,
     ) -> Verdict {
         let kname = target.dev.and_then(|d| self.host.sysfs.block_name(d)).unwrap_or_default();
-        let last = self.array.as_ref().and_then(|a| a.sysfs.text("last_sync_action").ok().flatten());
-        // A kernel that does not say it may have rebuilt anything.
-        let last = last.unwrap_or_else(|| "recover".into());
-        let left = i64::try_from(former.utime()).unwrap_or(i64::MAX);
-        judge(facts, running, former, device.size().sectors(), || {
-            let mark = format!("mdadm: can {kname} come back into {} by the bitmap?", facts.devname);
-            let log = kernel_log::history(&self.host.dev, Some(mark.as_str()).filter(|_| !self.req.common.plan));
-            unbroken(&log, &facts.devname, &kname, left, last.trim())
-        })
+        judge(facts, running, former, device.size().sectors(), || self.log_proves(facts, &kname, former, false))
     }
 
     /// Tells the kernel that the device is the member of this slot.

@@ -4,7 +4,7 @@ use super::rank::{Ranking, Verdict};
 use super::{Degraded, Line, Member, Wishes, count};
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::plan::create::slots::enough;
+use crate::plan::incremental::{Count, count as count_members};
 use crate::superblock::Version;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
@@ -26,15 +26,8 @@ pub struct Start {
 pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let disks = sb.raid_disks();
     let active = ranking.active(disks);
-    let there = active.iter().filter(|a| **a).count();
-    let rebuilding = ranking.count(|v| matches!(v, Verdict::Rebuilding(_) | Verdict::Replacement(_)));
+    let Count { there, rebuilding, known, able, dirty } = count_members(sb, ranking);
     let spares = ranking.count(|v| *v == Verdict::Spare);
-    // As many devices as had a slot when the array last ran, replacements included.
-    let known = sb.roles().iter().filter(|r| matches!(r, Role::Slot(s) if u32::from(*s) < disks)).count();
-    let level = Level::from_raw(sb.level_raw());
-    let able = there > 0 && level.is_some_and(|l| enough(l, sb.layout(), &active));
-    let unclean = sb.resync_offset() != u64::MAX && !sb.has_ppl() && level.is_some_and(Level::is_parity);
-    let dirty = unclean && active.contains(&false);
     let tail = suffix(rebuilding, spares);
     let reason = match (able, dirty) {
         (false, _) => Some("not enough to start the array."),

@@ -200,7 +200,7 @@ fn plan(
     Plan { steps }
 }
 
-fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
+pub(crate) fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
     if e.what.is_empty() {
         return;
     }
@@ -228,7 +228,7 @@ fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
 }
 
 /// The kernel takes the device numbers only and reads the rest from the superblock; the rest is what it will find.
-fn add(m: &Matched<'_>, sb: &SuperV1, devname: String) -> Step {
+pub(crate) fn add(m: &Matched<'_>, sb: &SuperV1, devname: String) -> Step {
     let slot = i32::try_from(slot_number(sb)).unwrap_or(-1);
     let mut state = if slot >= 0 { disk::ACTIVE | disk::SYNC } else { 0 };
     for (flag, bit) in [(devflag::WRITE_MOSTLY, disk::WRITEMOSTLY), (devflag::FAILFAST, disk::FAILFAST)] {

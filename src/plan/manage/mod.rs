@@ -5,6 +5,7 @@
 pub mod add;
 pub mod facts;
 pub mod journal;
+pub mod late;
 pub mod old;
 pub mod plain;
 pub mod readd;

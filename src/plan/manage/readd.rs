@@ -78,7 +78,7 @@ pub(super) fn is_check(text: &str) -> bool {
 }
 
 /// What a line about the array says that breaks the proof.
-fn breaks(text: &str) -> Option<&'static str> {
+pub(super) fn breaks(text: &str) -> Option<&'static str> {
     match text {
         t if t.contains(SYNC_LINE) && !is_check(t) => Some("a member was rebuilt since it left"),
         t if t.ends_with("stopped.") => Some("the array was stopped since it left"),

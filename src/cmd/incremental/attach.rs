@@ -1,0 +1,335 @@
+//! One device that was found: added to its array, which is started once it is complete.
+
+use std::path::Path;
+
+use super::array::{self, Found};
+use super::late;
+use super::report::Report;
+use crate::cli::request::{IncrementalRequest, Metadata};
+use crate::cmd::apply::{ApplyError, Session, reason};
+use crate::cmd::assemble::probe::candidate;
+use crate::cmd::assemble::scan::{fits, free_name};
+use crate::cmd::print::{complain, out};
+use crate::cmd::save;
+use crate::device::real::{Access, RealDevice};
+use crate::error::{Exit, Refusal};
+use crate::host::Host;
+use crate::host::conf::{ArrayLine, Conf, DeviceWord};
+use crate::host::devmap::block_dev;
+use crate::host::kernel_log;
+use crate::host::map::{MapEntry, MapLock};
+use crate::host::names::{self, TypedName};
+use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member};
+use crate::plan::assemble::{Candidate, Content, Member, Wishes};
+use crate::plan::create::Node;
+use crate::plan::incremental::{Decision, Facts, Named, Outcome, decide};
+use crate::plan::step::Plan;
+use crate::superblock::Version;
+use crate::superblock::v1::Minor;
+
+/// Adds the device.
+pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) -> Result<Exit, Refusal> {
+    let c = look(req, conf, host, device)?;
+    let Some(m) = member(&c.content) else {
+        if !req.common.is_quiet() {
+            complain(format!("no recognisable superblock on {}.", device.display()));
+        }
+        return Err(no_member(&c));
+    };
+    let lines = matching(conf, &c, m)?;
+    let line = lines.first().copied();
+    let local = match (line, local(req, conf, host)) {
+        (Some(_), _) => Local::All,
+        (None, local) => local,
+    };
+    if line.is_none() && !may_start(conf.auto.as_deref(), m, &local) {
+        let said = format!(
+            "{} has metadata type {} for which auto-assembly is disabled",
+            device.display(),
+            format_name(m.version)
+        );
+        let lines = if req.common.verbose > 0 { vec![said] } else { Vec::new() };
+        return Err(Refusal { lines, exit: Exit::FAIL });
+    }
+    let (lock, map) = array::locked(host, req.common.plan)?;
+    still_free(host, device)?;
+    let kname = host.sysfs.block_name(c.dev).unwrap_or_default();
+    let uuid = m.sb.set_uuid();
+    let foreign = !is_local(m, &local);
+    let named = Named { kname: kname.replace('/', "!"), candidate: c.clone() };
+    let found = array::find(host, &map, uuid);
+    let attach = Attach { req, host, device, new: &named, foreign };
+    match found {
+        Some(found) if found.runs() => late::run(&attach, &found, m, lock),
+        Some(found) => attach.to_existing(&found, lock),
+        None => {
+            let typed = name(host, line, m, &local)?;
+            attach.to_new(&typed, lock, &map)
+        }
+    }
+}
+
+/// What is on the device, if it may be looked at.
+fn look(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) -> Result<Candidate, Refusal> {
+    let shown = device.display();
+    if let Err(e) = std::fs::metadata(device) {
+        return Err(Refusal::new(format!("stat failed for {shown}: {}", reason(&e))));
+    }
+    if block_dev(device).is_none() {
+        return Err(Refusal::new(format!("{shown} is not a block device.")));
+    }
+    // The others are links that udev is about to make.
+    let permitted = |word: &DeviceWord| match word {
+        DeviceWord::Partitions => true,
+        DeviceWord::Containers => false,
+        DeviceWord::Glob(pattern) => {
+            let pattern = glob::Pattern::new(pattern);
+            pattern.is_ok_and(|p| req.devices.iter().any(|d| p.matches_path(d)))
+        }
+    };
+    if !conf.devices.is_empty() && !conf.devices.iter().any(permitted) {
+        return Err(Refusal::new(format!("{shown} not permitted by mdadm.conf.")));
+    }
+    let version = match req.common.metadata {
+        Some(Metadata::V090) => Some(Version::V090),
+        Some(Metadata::V1_0) => Some(Version::V1(Minor::V0)),
+        Some(Metadata::V1_1) => Some(Version::V1(Minor::V1)),
+        Some(Metadata::V1_2) => Some(Version::V1(Minor::V2)),
+        Some(Metadata::Ddf | Metadata::Imsm | Metadata::V1Default) | None => None,
+    };
+    let c = candidate(host, device, &Wishes { version, ..Wishes::default() });
+    match &c.content {
+        Content::Unusable(line) => Err(Refusal::new(line.clone())),
+        _ => Ok(c),
+    }
+}
+
+/// Why a device is no member, where there is more to say than that it has no superblock.
+fn no_member(c: &Candidate) -> Refusal {
+    let shown = c.path.display();
+    let lines = match &c.content {
+        Content::Elsewhere(whose) => vec![whose.clone()],
+        Content::Broken(why) => vec![format!("the superblock on {shown} is damaged: {why}")],
+        Content::Foreign(name) => vec![format!("{shown} holds {name}: arrays of that kind are left alone")],
+        Content::OtherOrder => vec![format!(
+            "{shown} has a 0.90 superblock of a machine of the other byte order: mdadm --assemble --update=byteorder \
+             makes it this one's"
+        )],
+        _ => Vec::new(),
+    };
+    Refusal { lines, exit: Exit::FAIL }
+}
+
+/// The ARRAY line that fits; of several lines for one array the first.
+fn matching<'a>(conf: &'a Conf, c: &Candidate, m: &Member) -> Result<Vec<&'a ArrayLine>, Refusal> {
+    // Who is meant is said by identity here; a level or a number of devices may have changed since (seen with 4.6).
+    let meant = |line: &&ArrayLine| fits(&ArrayLine { level: None, raid_disks: None, ..(*line).clone() }, c, m);
+    let lines: Vec<&ArrayLine> = conf.arrays.iter().filter(meant).collect();
+    if lines.iter().any(|line| line.ignore) {
+        let shown = c.path.display();
+        return Err(Refusal::new(format!("array containing {shown} is explicitly ignored by mdadm.conf")));
+    }
+    let path = |line: &ArrayLine| line.device.as_deref().and_then(|d| names::parse(d).ok()).map(|t| t.path);
+    if let [first, rest @ ..] = lines.as_slice()
+        && let (Some(a), Some(b)) =
+            (path(first), rest.iter().filter_map(|l| path(l)).find(|p| Some(p) != path(first).as_ref()))
+    {
+        let line = format!("we match both {} and {} - cannot decide which to use.", a.display(), b.display());
+        return Err(Refusal::new(line).with_exit(Exit::USAGE));
+    }
+    Ok(lines)
+}
+
+/// Whose arrays are local; without any host all are.
+fn local(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Local {
+    match req.common.homehost.as_deref() {
+        Some("<ignore>" | "<none>" | "any") => Local::All,
+        Some("<system>") => Local::Host(host.hostname()),
+        Some(name) => Local::Host(name.to_owned()),
+        None if conf.ignores_homehost => Local::All,
+        None => Local::Host(host.hostname()),
+    }
+}
+
+/// What the array will be called.
+fn name(host: &Host, line: Option<&ArrayLine>, m: &Member, local: &Local) -> Result<TypedName, Refusal> {
+    match line.and_then(|line| line.device.as_deref()) {
+        Some(device) => names::parse(device),
+        None => Ok(free_name(host, &[], auto_name(m, local))),
+    }
+}
+
+/// Another may have taken the device while we waited for the lock.
+fn still_free(host: &Host, device: &Path) -> Result<(), Refusal> {
+    match RealDevice::open(device, Access::ReadExclusive) {
+        Ok(_) => Ok(()),
+        Err(e) => {
+            let shown = device.display();
+            let refusal = Refusal::new(format!("cannot reopen {shown}: {}.", reason(&e)));
+            let holders = block_dev(device).map(|dev| host.who_holds(dev)).unwrap_or_default();
+            Err(holders.iter().fold(refusal, |r, h| r.hint(format!("{shown} is {h}"))))
+        }
+    }
+}
+
+/// A device on its way into an array.
+pub struct Attach<'a> {
+    pub req: &'a IncrementalRequest,
+
+    pub host: &'a Host,
+    /// As typed.
+    pub device: &'a Path,
+    pub new: &'a Named,
+    pub foreign: bool,
+}
+
+impl Attach<'_> {
+    fn to_new(&self, typed: &TypedName, lock: Option<MapLock>, map: &[MapEntry]) -> Result<Exit, Refusal> {
+        self.host.need_md(self.req.common.plan)?;
+        let number = typed.number.or_else(|| names::free_number(self.host, map));
+        let number = number.ok_or_else(|| Refusal::new("no free number for another array"))?;
+        let node = Node { devname: format!("md{number}"), path: typed.path.clone(), readonly: false };
+        let facts = Facts {
+            node: &node,
+            fresh: true,
+            new: Some(self.new),
+            attached: &[],
+            spoilt: false,
+            foreign: self.foreign,
+            lockless_set: false,
+            run: self.req.common.run,
+        };
+        let decision = decide(&facts)?;
+        let mut session = self.session(lock);
+        forget_old(&session, self.host, &decision);
+        self.go_on(&mut session, &node, &decision, true)
+    }
+
+    fn to_existing(&self, found: &Found, lock: Option<MapLock>) -> Result<Exit, Refusal> {
+        let attached = found.members(self.host);
+        let node = Node { devname: found.devname.clone(), path: found.path.clone(), readonly: false };
+        let facts = Facts {
+            node: &node,
+            fresh: false,
+            new: Some(self.new),
+            attached: &attached,
+            spoilt: found.spoilt(),
+            foreign: self.foreign,
+            lockless_set: found.lockless_set(),
+            run: self.req.common.run,
+        };
+        let decision = decide(&facts)?;
+        if let (Some(lock), Some(m), false) = (&lock, member(&self.new.candidate.content), found.in_map) {
+            let (devname, path) = (found.devname.clone(), Some(found.path.clone()));
+            let entry = MapEntry { devname, metadata: m.version.word().into(), uuid: m.sb.set_uuid(), path };
+            // It can be found without.
+            let _ = lock.put(entry);
+        }
+        let mut session = self.session(lock);
+        if !self.req.common.plan {
+            session.array = Some(found.open(self.host)?);
+        }
+        self.go_on(&mut session, &node, &decision, false)
+    }
+
+    fn session(&self, lock: Option<MapLock>) -> Session<'_> {
+        let mut session = Session::new(self.host, &self.req.common);
+        session.lock = lock;
+        session.lock_to_the_end = true;
+        session
+    }
+
+    /// A policy lets a device be made a spare, whatever was on it.
+    pub fn forced(&self) -> bool {
+        false
+    }
+
+    pub fn report(&self, node: &Node) -> Report<'_> {
+        Report::new(&self.req.common, self.device, &node.devname, &node.path, self.foreign)
+    }
+
+    fn go_on(&self, session: &mut Session<'_>, node: &Node, d: &Decision, fresh: bool) -> Result<Exit, Refusal> {
+        tell(self.req, d);
+        if self.req.common.plan {
+            let steps = d.attach.steps.iter().chain(&d.start.steps).cloned().collect();
+            out(&save::shown(self.host, &self.req.common, &Plan { steps }));
+            return Ok(Exit::OK);
+        }
+        session.apply(&d.attach).map_err(|e| not_added(e, self.device, node, fresh))?;
+        let report = self.report(node);
+        report.attached();
+        if !matches!(d.outcome, Outcome::Start { .. }) {
+            report.waits(d.outcome);
+            return Ok(Exit::OK);
+        }
+        if let Err(e) = start(session, self.host, &node.devname, d) {
+            let why = e.line.rsplit(": ").next().unwrap_or_default().to_owned();
+            report.failed_to_start(&why);
+            e.after.iter().for_each(complain);
+            return Ok(Exit::FAIL);
+        }
+        report.started();
+        Ok(settled(self.host, session, &self.req.common, d, node))
+    }
+}
+
+/// What is said before the array is started.
+pub fn tell(req: &IncrementalRequest, d: &Decision) {
+    d.lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
+    if matches!(d.outcome, Outcome::Start { without_journal: true, .. }) && !req.common.is_quiet() {
+        complain("Trying to run with missing journal device");
+    }
+}
+
+/// Starts the array. What was added stays added where that fails.
+pub fn start(session: &mut Session<'_>, host: &Host, devname: &str, d: &Decision) -> Result<(), ApplyError> {
+    kernel_log::mark_start(&host.dev, devname, d.events);
+    session.keep = true;
+    session.apply(&d.start)
+}
+
+/// What is seen once the array runs. Others may take the lock.
+pub fn settled(
+    host: &Host,
+    session: &mut Session<'_>,
+    common: &crate::cli::request::Common,
+    d: &Decision,
+    node: &Node,
+) -> Exit {
+    session.lock = None;
+    let Some(array) = &session.array else { return Exit::FAIL };
+    let mut exit = Exit::OK;
+    if d.lockless {
+        let shows = array.sysfs.text("bitmap_type").ok().flatten().unwrap_or_default();
+        if !shows.contains("[llbitmap]") {
+            let (shown, shows) = (node.path.display(), shows.trim());
+            complain(format!("{shown}: the lockless bitmap is not active: md/bitmap_type shows '{shows}'"));
+            exit = Exit::FAIL;
+        }
+    }
+    // With --export udev itself runs us: its rules make the link when we are done.
+    if !common.export && host.udev_runs() && !host.wait_for_path(&array.name) {
+        complain(format!("timeout waiting for {}", array.name.path.display()));
+        exit = Exit::FAIL;
+    }
+    exit
+}
+
+/// An entry of this array under a number that it does not have any more would be believed.
+fn forget_old(session: &Session<'_>, host: &Host, d: &Decision) {
+    let Some(lock) = &session.lock else { return };
+    for old in lock.load().into_iter().filter(|e| e.uuid == d.uuid && !host.sysfs.array(&e.devname).exists()) {
+        let _ = lock.remove(&old.devname);
+    }
+}
+
+pub fn not_added(e: ApplyError, device: &Path, node: &Node, fresh: bool) -> Refusal {
+    let (shown, array) = (device.display(), node.path.display());
+    let kind = if fresh { "new" } else { "existing" };
+    let why = e.line.strip_prefix("ADD_NEW_DISK for ").and_then(|rest| rest.split_once(" failed: "));
+    let line = match why {
+        Some((_, why)) => format!("failed to add {shown} to {kind} array {array}: {why}."),
+        None => e.line.clone(),
+    };
+    e.after.into_iter().fold(Refusal::new(line).with_exit(Exit::USAGE), Refusal::hint)
+}

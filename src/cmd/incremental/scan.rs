@@ -1,0 +1,86 @@
+//! `-IRs`: starts all arrays that were left incomplete.
+
+use super::array::{self, Found};
+use super::attach::{settled, start, tell};
+use crate::cli::request::IncrementalRequest;
+use crate::cmd::apply::Session;
+use crate::cmd::print::{complain, out};
+use crate::cmd::save;
+use crate::error::{Exit, Refusal};
+use crate::host::Host;
+use crate::plan::create::Node;
+use crate::plan::incremental::{Facts, Outcome, decide};
+use crate::plan::step::Plan;
+use crate::sysfs::attr;
+use crate::sysfs::value::MetadataVersion;
+
+/// Starts what can be started; the status is bad where something cannot.
+pub fn run(req: &IncrementalRequest, host: &Host) -> Result<Exit, Refusal> {
+    let (mut exit, mut shown) = (Exit::OK, Plan::default());
+    for devname in host.sysfs.arrays() {
+        // One lock an array: who comes with a device meanwhile need not wait for all.
+        let (lock, map) = array::locked(host, req.common.plan)?;
+        let sysfs = host.sysfs.array(&devname);
+        let external = matches!(sysfs.get(attr::METADATA_VERSION), Some(MetadataVersion::External(_)));
+        let found = array::found(host, &map, devname);
+        if external || found.runs() || sysfs.members().is_empty() {
+            continue;
+        }
+        let mut session = Session::new(host, &req.common);
+        (session.lock, session.lock_to_the_end) = (lock, true);
+        match one(req, host, &found, &mut session, &mut shown) {
+            Ok(one) => exit = exit.worst(one),
+            Err(refusal) => {
+                complain(format!("failed to start array {}: {}", found.path.display(), refusal.lines.join(": ")));
+                exit = exit.worst(Exit::FAIL);
+            }
+        }
+    }
+    if req.common.plan {
+        out(&save::shown(host, &req.common, &shown));
+    }
+    Ok(exit)
+}
+
+fn one(
+    req: &IncrementalRequest,
+    host: &Host,
+    found: &Found,
+    session: &mut Session<'_>,
+    shown: &mut Plan,
+) -> Result<Exit, Refusal> {
+    let attached = found.members(host);
+    let node = Node { devname: found.devname.clone(), path: found.path.clone(), readonly: false };
+    let lockless_set = found.lockless_set();
+    let facts = Facts {
+        node: &node,
+        fresh: false,
+        new: None,
+        attached: &attached,
+        spoilt: false,
+        foreign: false,
+        lockless_set,
+        run: true,
+    };
+    let d = decide(&facts)?;
+    match d.outcome {
+        Outcome::Start { .. } => {}
+        Outcome::Reshaping => return Err(Refusal::new("it is being reshaped: mdadm --assemble goes on with it")),
+        _ => {
+            return Err(Refusal::new("Input/output error").hint("members are missing without which it cannot start"));
+        }
+    }
+    tell(req, &d);
+    if req.common.plan {
+        shown.steps.extend(d.attach.steps.iter().chain(&d.start.steps).cloned());
+        return Ok(Exit::OK);
+    }
+    session.array = Some(found.open(host)?);
+    session.keep = true;
+    let done = session.apply(&d.attach).and_then(|()| start(session, host, &node.devname, &d));
+    done.map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
+    if !req.common.is_quiet() {
+        complain(format!("started array {}", node.path.display()));
+    }
+    Ok(settled(host, session, &req.common, &d, &node))
+}
