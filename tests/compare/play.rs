@@ -186,9 +186,12 @@ fn play(case: &Case, it: Program, other: Program, keep: Keep) -> Outcome {
     }
     script.push_str(PRELUDE);
     script.push_str(&case.script);
+    // A line that bash cannot read ends the script, with both programs.
+    script.push_str("\n: >\"$LOG/end\"\n");
     let status =
         Command::new("bash").arg("-c").arg(&script).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
     assert!(status.code().is_some(), "{}: {status}", case.name);
+    assert!(fs::exists(format!("{log}/end")).unwrap(), "{}: the script did not come to its end", case.name);
     let read =
         |name: &str| mask::text(&String::from_utf8_lossy(&fs::read(format!("{log}/{name}")).unwrap_or_default()), keep);
     let (out, err) = (read("out"), read("err"));
