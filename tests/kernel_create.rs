@@ -421,6 +421,7 @@ fn members_with_different_sectors_make_an_array_that_can_be_used_to_its_end() {
     for words in
         ["-llinear", "-l0 -c 12", "-l1 -b none -z 9001", "-l5 -b none -z 9001", "-l1 -b lockless -e1.0 -z 9001"]
     {
+        let words = vm::or_internal(words);
         let out = mdadm(&format!("--create /dev/md0 -R -n3 --assume-clean {words} {list}")).ok();
         assert!(out.stderr.contains("members have sectors of 512 and 4096 bytes"), "{words}: {}", out.stderr);
         let size: u64 = sh("blockdev --getsize64 /dev/md0").trim().parse().unwrap();

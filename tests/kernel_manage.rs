@@ -128,6 +128,13 @@ fn the_last_good_copy_of_data_is_not_taken_whatever_the_member_is_called() {
     assert!(attr("md0", "dev-dm-0/state").contains("faulty"));
     mdadm("--stop /dev/md0").ok();
     sh("DM_DISABLE_UDEV=1 dmsetup remove member");
+    // Of two sets of a raid10 one stays.
+    let disks = vm::disks(4, 20 * MIB);
+    create("-l10 -n4 -b none", &disks);
+    let out = mdadm("/dev/md0 --fail set-A set-B");
+    assert!(out.status == 1 && out.stderr.contains("array will be failed"), "{}", out.stderr);
+    assert_eq!((attr("md0", "degraded").as_str(), attr("md0", "array_state").as_str()), ("2", "clean"));
+    mdadm("--stop /dev/md0").ok();
 }
 
 #[test]
@@ -275,6 +282,16 @@ fn write_mostly_and_failfast_are_told_to_the_kernel_and_written() {
     assert!(state(2).contains("write_mostly") && state(2).contains("failfast"), "{}", state(2));
     assert!(!state(3).contains("write_mostly") && !state(3).contains("failfast"), "{}", state(3));
     assert_eq!(attr("md0", "sync_action"), "idle");
+    // Both are taken when they are needed; the reference calls the first faulty.
+    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+    in_sync_again();
+    mdadm(&format!("/dev/md0 --fail {}", disks[1])).ok();
+    in_sync_again();
+    assert!(state(2).contains("in_sync") && state(3).contains("in_sync"), "{} {}", state(2), state(3));
+    mdadm("--manage /dev/md0 --readwrite").ok();
+    mdadm("--manage /dev/md0 --readonly").ok();
+    mdadm("--manage /dev/md0 --readwrite").ok();
+    assert_eq!(attr("md0", "array_state"), "clean");
 }
 
 /// Makes an array by ours, and lets the clocks tell its start from what follows.

@@ -130,20 +130,26 @@ impl<'a> Session<'a> {
         self.saving.must = true;
     }
 
-    /// Saves what the steps will overwrite, then executes them all.
+    /// Executes all steps; before the first one that writes to a member, saves what all of them will overwrite.
     ///
     /// # Errors
     /// The first step that failed; what had been written is put back first.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), ApplyError> {
-        save::before(self.host, &self.saving, plan, &self.devices)?;
+        let mut saved = false;
         let mut log = KernelLog::from_now(&self.host.dev);
         for step in &plan.steps {
-            if matches!(step, Step::Write { .. } | Step::Zero { .. })
+            if step.overwrites()
                 && let Some(text) = self.announce.take()
             {
                 out(text);
             }
-            if let Err(mut e) = self.step(step) {
+            // What is refused before it (a bitmap that this kernel has not) saves nothing.
+            let ready = if step.overwrites() && !std::mem::replace(&mut saved, true) {
+                save::before(self.host, &self.saving, plan, &self.devices)
+            } else {
+                Ok(())
+            };
+            if let Err(mut e) = ready.and_then(|()| self.step(step)) {
                 let devname = self.array.as_ref().map(|a| a.name.devname.clone()).unwrap_or_default();
                 e.after.extend(log.reasons(&devname).into_iter().map(|l| format!("the kernel says: {l}")));
                 if self.started {

@@ -7,7 +7,7 @@ use super::detail::{any_superblock, load_or_rebuild_map};
 use super::print::{complain, out};
 use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
-use crate::cli::request::{Common, MiscAction};
+use crate::cli::request::{Common, MiscAction, MiscRequest};
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, errno_text};
 use crate::host::Host;
@@ -20,7 +20,8 @@ use crate::sysfs::{MemberDir, attr};
 
 /// Does one of the three on these arrays, one after the other.
 #[must_use]
-pub fn run(common: &Common, action: MiscAction, paths: &[PathBuf]) -> Exit {
+pub fn run(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
+    let common = &request.common;
     if !nix::unistd::geteuid().is_root() {
         complain("must be super-user to perform this action");
         return Exit::FAIL;
@@ -31,6 +32,8 @@ pub fn run(common: &Common, action: MiscAction, paths: &[PathBuf]) -> Exit {
         let done = open(&host, path).and_then(|array| match action {
             MiscAction::Run => start(&host, common, path, array),
             MiscAction::Readonly => read_only(&host, common, path, array),
+            // As in the reference: in manage mode an array that is writable is no failure.
+            _ if request.manage && is_writable(&array) => Ok(Plan::default()),
             _ => read_write(&host, common, path, array),
         });
         match done {
@@ -127,6 +130,10 @@ fn held(host: &Host, dev: (u32, u32), path: &Path) -> Vec<String> {
         return vec![format!("{shown} is open for writing, or a recovery of it runs")];
     }
     holders
+}
+
+fn is_writable(array: &OpenArray) -> bool {
+    state(array).is_some_and(|s| s.is_running() && !matches!(s, ArrayState::Readonly | ArrayState::ReadAuto))
 }
 
 fn read_write(host: &Host, common: &Common, path: &Path, array: OpenArray) -> Result<Plan, Vec<String>> {

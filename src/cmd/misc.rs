@@ -98,7 +98,7 @@ fn all(request: &MiscRequest, action: MiscAction, paths: &[PathBuf]) -> Exit {
         MiscAction::Stop => stop::run(common, paths),
         MiscAction::ZeroSuperblock => zero::run(common, paths),
         MiscAction::Detail => detail::run(request, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
-        MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => array_state::run(common, action, paths),
+        MiscAction::Run | MiscAction::Readonly | MiscAction::Readwrite => array_state::run(request, action, paths),
         MiscAction::SyncAction => sync_action::run(common, request.sync_action.as_deref().unwrap_or("idle"), paths),
         MiscAction::Wait => each(paths, |path| wait::wait(common, path)),
         MiscAction::WaitClean => each(paths, wait::wait_clean),

@@ -1,4 +1,4 @@
-//! Saves what a plan is about to overwrite, before its first step.
+//! Saves what a plan is about to overwrite, before its first write.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -81,10 +81,12 @@ fn gather(host: &Host, plan: &Plan, open: &BTreeMap<PathBuf, RealDevice>) -> Fou
     found
 }
 
-/// `--plan`: the text or the document of the plan, with what would be saved in front.
+/// `--plan`: the text or the document of the plan, with what would be saved in front of the first write.
 #[must_use]
 pub fn shown(host: &Host, common: &Common, plan: &Plan) -> String {
-    let mut whole = Plan::default();
+    let first = plan.steps.iter().position(Step::overwrites).unwrap_or(0);
+    let (before, after) = plan.steps.split_at_checked(first).unwrap_or_default();
+    let mut whole = Plan { steps: before.to_vec() };
     if let Some(dir) = Saving::of(common).dir {
         for (path, _, areas) in gather(host, plan, &BTreeMap::new()).devices {
             whole.steps.extend(areas.into_iter().map(|a| Step::Save {
@@ -96,7 +98,7 @@ pub fn shown(host: &Host, common: &Common, plan: &Plan) -> String {
             }));
         }
     }
-    whole.steps.extend(plan.steps.iter().cloned());
+    whole.steps.extend(after.iter().cloned());
     if common.json { format!("{:#}\n", whole.json()) } else { whole.text() }
 }
 

@@ -170,7 +170,7 @@ pub enum Step {
         /// Kernel name of the array.
         devname: String,
     },
-    /// What lies there was saved before the first step: shown, not executed.
+    /// What lies there was saved before the first write: shown, not executed.
     Save {
         /// The device or image file.
         device: PathBuf,
@@ -241,6 +241,12 @@ pub struct Plan {
 }
 
 impl Step {
+    /// Whether it writes to a member.
+    #[must_use]
+    pub fn overwrites(&self) -> bool {
+        matches!(self, Step::Write { .. } | Step::Zero { .. })
+    }
+
     /// Whether the array runs after this step.
     #[must_use]
     pub fn starts_array(&self) -> bool {
