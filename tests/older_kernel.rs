@@ -13,6 +13,8 @@ mod kernel_bitmap_file;
 mod kernel_build;
 #[path = "kernel_clustered.rs"]
 mod kernel_clustered;
+#[path = "kernel_convert.rs"]
+mod kernel_convert;
 #[path = "kernel_create.rs"]
 mod kernel_create;
 #[path = "kernel_detail.rs"]

@@ -149,7 +149,8 @@ impl Line {
             let line = format!("Can only update one aspect of superblock, both {first} and {word} given.");
             return Err(CliError::new(line));
         }
-        if words.contains(&word.as_str()) {
+        let ours = self.mode == Some(Mode::Assemble) && words::OUR_UPDATES.contains(&word.as_str());
+        if words.contains(&word.as_str()) || ours {
             self.update = Some(word);
             return Ok(());
         }

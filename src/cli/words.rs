@@ -122,6 +122,9 @@ pub const UPDATES: &[&str] = &[
     "byteorder",
 ];
 
+/// Ours, of assemble mode: not in the reference's list.
+pub const OUR_UPDATES: &[&str] = &["bitmap=none", "bitmap=internal", "bitmap=lockless"];
+
 /// Those of them that `--update-subarray` takes.
 pub const SUBARRAY_UPDATES: &[&str] = &["name", "ppl", "no-ppl", "bitmap", "no-bitmap"];
 /// Those of them that `--re-add` takes.

@@ -1,5 +1,6 @@
 //! `--assemble`.
 
+mod bitmap_maps;
 pub(super) mod probe;
 mod report;
 pub(super) mod scan;
@@ -21,7 +22,7 @@ use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
-use crate::plan::assemble::{Candidate, Content, Degraded, Line, LogChange, Update, Wishes};
+use crate::plan::assemble::{BitmapTarget, Candidate, Content, Degraded, Line, LogChange, Update, Wishes};
 use crate::plan::create::Node;
 use crate::plan::step::Plan;
 use crate::superblock::Version;
@@ -119,7 +120,8 @@ pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_
 fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
     let (typed, candidates) = (&asked.typed, asked.candidates);
     let (lock, node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
-    let wishes = wishes(req, host, &node)?;
+    let mut wishes = wishes(req, host, &node)?;
+    wishes.maps = bitmap_maps::read(&wishes, candidates);
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
@@ -226,6 +228,7 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
             (false, false) => Degraded::Ask,
         },
         readonly: req.common.readonly,
+        maps: Vec::new(),
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
         bitmap_file: match &req.bitmap {
             Some(BitmapChoice::File(path)) => Some(super::bitmap_file::facts(host, path)),
@@ -278,6 +281,13 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
         "metadata" => Update::Metadata { ctime: crate::kernel::clock::now(), seed: random_uuid() },
         "devicesize" => Update::DeviceSize,
         "no-bitmap" => Update::NoBitmap,
+        "bitmap=none" => Update::Bitmap(BitmapTarget::None),
+        "bitmap" => {
+            return Err(Refusal::new("--update=bitmap not understood for 1.x metadata")
+                .hint("for an internal bitmap: --update=bitmap=internal"));
+        }
+        "bitmap=internal" => Update::Bitmap(BitmapTarget::Internal),
+        "bitmap=lockless" => Update::Bitmap(BitmapTarget::Lockless),
         "bbl" => Update::Log(LogChange::Add),
         "no-bbl" => Update::Log(LogChange::Drop),
         "force-no-bbl" => Update::Log(LogChange::Forget),

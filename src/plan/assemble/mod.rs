@@ -4,6 +4,7 @@
 //! `--force` and `--update`, [`steps`] the plan. The rules are those of the reference (mdadm 4.6, observed) and of the kernel
 //! (`super_1_validate` in md.c), which looks at the members again when they are added.
 
+mod bitmap_convert;
 pub mod bitmap_file;
 mod convert;
 pub mod edits;
@@ -46,6 +47,8 @@ pub enum Update {
     DeviceSize,
     /// The bitmap on the members is given up.
     NoBitmap,
+    /// 1.x: the bitmap becomes one of this kind.
+    Bitmap(BitmapTarget),
     /// 1.x: the bad-block log.
     Log(LogChange),
     /// 1.x, raid5: a partial parity log.
@@ -73,6 +76,42 @@ pub enum Update {
     Sparc22,
 }
 
+/// What a bitmap is converted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BitmapTarget {
+    /// No bitmap.
+    None,
+    /// One bit per chunk.
+    Internal,
+    /// One byte per chunk.
+    Lockless,
+}
+
+impl BitmapTarget {
+    /// The word of the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            BitmapTarget::None => "none",
+            BitmapTarget::Internal => "internal",
+            BitmapTarget::Lockless => "lockless",
+        }
+    }
+}
+
+/// A member's bitmap, read whole for a conversion, in terms of a lockless one: set bits are "need sync", others clean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BitmapMap {
+    /// Sectors per chunk.
+    pub chunk_sectors: u64,
+    /// One byte per chunk.
+    pub states: Vec<u8>,
+    /// The array's events when it was last written.
+    pub events: u64,
+    /// It says of itself that it is out of date.
+    pub stale: bool,
+}
+
 /// What becomes of the bad-block log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogChange {
@@ -96,6 +135,7 @@ impl Update {
             Update::Raid0Layout(layout) => layouts(*layout),
             Update::DeviceSize => "devicesize",
             Update::NoBitmap => "no-bitmap",
+            Update::Bitmap(_) => "bitmap",
             Update::Log(LogChange::Add) => "bbl",
             Update::Log(LogChange::Drop) => "no-bbl",
             Update::Log(LogChange::Forget) => "force-no-bbl",
@@ -160,6 +200,8 @@ pub struct Wishes {
     pub readonly: bool,
     /// `--update`
     pub update: Option<Update>,
+    /// With `--update=bitmap=`: the bitmaps of the candidates, by place; `None` where there is none that can be read.
+    pub maps: Vec<Option<BitmapMap>>,
     /// `--bitmap=lockless`
     pub lockless: bool,
     /// What is at the path of `--bitmap=FILE`.

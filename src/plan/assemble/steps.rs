@@ -7,7 +7,7 @@ use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
 use super::split::refuse_split;
 use super::start::{Start, journal, slot_number, slot_words, start};
-use super::{Candidate, Line, Matched, Wishes, edits, updates};
+use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, updates};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
@@ -74,7 +74,10 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         return Err((lines, refusal));
     }
     let sb = best_edit.sb.clone();
-    let lockless = lockless && sb.has(feature::BITMAP_OFFSET);
+    let lockless = match wishes.update {
+        Some(Update::Bitmap(target)) => target == BitmapTarget::Lockless,
+        _ => lockless && sb.has(feature::BITMAP_OFFSET),
+    };
     lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
@@ -182,8 +185,12 @@ fn plan(
         });
     }
     steps.extend(bitmap_file);
+    // Areas first, on all members: whichever superblock counts after a power cut, what it names is there.
     for (m, e) in members.iter().zip(&edits.members) {
-        write(m, e, &mut steps);
+        write_areas(m, e, &mut steps);
+    }
+    for (m, e) in members.iter().zip(&edits.members) {
+        write_super(m, e, &mut steps);
     }
     steps.push(Step::SetArrayInfo { devname: devname(), version: version.numbers() });
     for i in order(members, ranking) {
@@ -200,17 +207,31 @@ fn plan(
     Plan { steps }
 }
 
+fn write_areas(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
+    if e.what.is_empty() || e.areas.is_empty() {
+        return;
+    }
+    let device = m.candidate.path.clone();
+    for EditedArea { offset, bytes, what } in &e.areas {
+        let (bytes, what) = (bytes.clone(), what.clone());
+        steps.push(Step::Write { device: device.clone(), offset: *offset, bytes, what });
+    }
+    steps.push(Step::Sync { device });
+}
+
+/// A member's areas and its superblock.
 pub(crate) fn write(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
+    write_areas(m, e, steps);
+    write_super(m, e, steps);
+}
+
+fn write_super(m: &Matched<'_>, e: &Edited, steps: &mut Vec<Step>) {
     if e.what.is_empty() {
         return;
     }
     let mut sb = e.sb.clone();
     sb.update_csum();
     let device = m.candidate.path.clone();
-    for EditedArea { offset, bytes, what } in &e.areas {
-        let (bytes, what) = (bytes.clone(), what.clone());
-        steps.push(Step::Write { device: device.clone(), offset: *offset, bytes, what });
-    }
     steps.push(Step::Write {
         device: device.clone(),
         offset: sb.super_offset() * SECTOR_BYTES,

@@ -18,6 +18,9 @@ use crate::superblock::v1::{Role, feature};
 /// A [`Refusal`] with the member that cannot take it.
 pub fn update(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking, edits: &mut Edits) -> Result<(), Refusal> {
     let Some(update) = &wishes.update else { return Ok(()) };
+    if let Update::Bitmap(target) = update {
+        return super::bitmap_convert::convert(wishes, *target, members, ranking, edits);
+    }
     for ((m, edited), verdict) in members.iter().zip(&mut edits.members).zip(&ranking.verdicts) {
         if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless) {
             continue;
@@ -82,6 +85,8 @@ fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Res
         Update::Raid0Layout(layout) => return raid0_layout(*layout, m, e),
         Update::DeviceSize => device_size(m, e)?,
         Update::NoBitmap => no_bitmap(m, e),
+        // All members together.
+        Update::Bitmap(_) => {}
         Update::Log(change) => log(*change, m, e)?,
         Update::Ppl => super::ppl::enable(m, e)?,
         Update::NoPpl => {
