@@ -3,6 +3,9 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
+use std::os::unix::fs::FileExt;
+
+use mdadm::superblock::v1::{SUPER_BYTES, SuperV1};
 use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
 
 /// The reference puts the bad-block log 8 sectors behind the start of the bitmap: past 3072 chunks they overwrite each other, and
@@ -78,4 +81,61 @@ fn past_3072_chunks_a_bad_block_of_a_rebuild_is_kept_and_the_array_starts_again_
         return;
     }
     keeps_a_bad_block("1.2");
+}
+
+/// Linux 7.2 panics where a lockless bitmap has no chunk to cover, and writes as many states as a superblock says, over the data
+/// if need be.
+#[test]
+fn superblocks_that_would_have_the_kernel_panic_or_write_over_data_are_refused() {
+    if vm::lockless_is_refused() {
+        return;
+    }
+    let disks = vm::disks(3, 8 * MIB);
+    for (metadata, sector) in [("1.0", 16368), ("1.2", 8)] {
+        mdadm(&format!("--create /dev/md0 --run -e {metadata} -l5 -n3 --bitmap=lockless {}", disks.join(" "))).ok();
+        mdadm("--stop /dev/md0").ok();
+        let spoil = |edit: &dyn Fn(&mut SuperV1)| {
+            for disk in &disks {
+                let file = std::fs::OpenOptions::new().read(true).write(true).open(disk).unwrap();
+                let mut bytes = [0; SUPER_BYTES];
+                file.read_exact_at(&mut bytes, sector * 512).unwrap();
+                let mut sb = SuperV1::from_bytes(&bytes).unwrap();
+                edit(&mut sb);
+                sb.update_csum();
+                file.write_all_at(sb.bytes(), sector * 512).unwrap();
+                file.sync_all().unwrap();
+            }
+        };
+        let line = format!("--assemble /dev/md0 {}", disks.join(" "));
+        let refused = |why: &str| {
+            for more in ["", " --force", " --run"] {
+                let out = mdadm(&format!("{line}{more}"));
+                assert_eq!(out.status, 1);
+                let said = format!("mdadm: the superblock on {} is damaged: {why}", disks[0]);
+                assert!(out.stderr.starts_with(&said), "{}", out.stderr);
+            }
+        };
+        let size = 12288;
+        spoil(&|sb| sb.set_size(128));
+        refused("size is 128, which is less than one chunk (1024 sectors)");
+        spoil(&|sb| {
+            sb.set_size(size);
+            sb.set_bitmap_offset(if metadata == "1.0" { -8000 } else { 8000 });
+        });
+        let header = sb_of_bitmap(&disks[0]);
+        for disk in &disks {
+            let file = std::fs::OpenOptions::new().write(true).open(disk).unwrap();
+            file.write_all_at(&header, if metadata == "1.0" { sector - 8000 } else { sector + 8000 } * 512).unwrap();
+            file.sync_all().unwrap();
+        }
+        refused("its lockless bitmap would reach from byte");
+        mdadm(&format!("--zero-superblock {}", disks.join(" "))).ok();
+    }
+}
+
+/// The superblock of the first lockless bitmap on a device.
+fn sb_of_bitmap(disk: &str) -> Vec<u8> {
+    let bytes = std::fs::read(disk).unwrap();
+    let at = bytes.chunks(512).position(|sector| sector.starts_with(b"bitm\x06")).unwrap();
+    bytes[at * 512..at * 512 + 512].to_vec()
 }

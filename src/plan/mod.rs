@@ -13,6 +13,7 @@ pub mod file_step;
 pub mod grow;
 pub mod incremental;
 pub mod lazy;
+pub mod lockless_start;
 pub mod manage;
 pub mod member_areas;
 pub mod place;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, NodeKind, RealDevice};
@@ -9,6 +10,7 @@ use crate::error::reason;
 use crate::host::Host;
 use crate::kernel::clock;
 use crate::plan::assemble::{Candidate, Content, Member, Update, Wishes};
+use crate::plan::lockless_start;
 use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{SuperV1, read, read_any};
 use crate::superblock::{Version, foreign};
@@ -58,7 +60,7 @@ fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Co
         }
         (Ok(Some((minor, sb))), _) => match sb.check(device.size().sectors()) {
             Err(e) => Content::Broken(e.to_string()),
-            Ok(()) => Content::Member(Box::new(member(path, device, Version::V1(minor), sb, None))),
+            Ok(()) => startable(member(path, device, Version::V1(minor), sb, None), device, wishes),
         },
         (_, Some(old)) => old_content(host, path, device, old, wishes),
         (Err(e), None) => match crate::cmd::whose::v1_of_another(host, device, &path.display().to_string(), &e) {
@@ -70,6 +72,17 @@ fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Co
             None => Content::Nothing(Version::ALL.map(|v| magic(device, v))),
         },
     }
+}
+
+/// A member whose bitmap does no harm to the kernel, or is given up.
+fn startable(member: Member, device: &RealDevice, wishes: &Wishes) -> Content {
+    let verdict = match &member.bitmap {
+        Some(Ok(bitmap)) if bitmap.kind == Kind::Lockless && wishes.update != Some(Update::NoBitmap) => {
+            lockless_start::check(&member.sb, member.version, bitmap, device.size())
+        }
+        _ => Ok(()),
+    };
+    verdict.map_or_else(Content::Broken, |()| Content::Member(Box::new(member)))
 }
 
 /// A 0.90 superblock: this device's own, and in this machine's byte order or to be put into it.

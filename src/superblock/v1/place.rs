@@ -2,6 +2,7 @@
 
 use super::{MAX_ROLES, SUPER_BYTES, SuperV1, feature};
 use crate::blockio::ReadAt;
+use crate::level::Level;
 use crate::superblock::SuperError;
 use crate::units::Sectors;
 
@@ -114,8 +115,13 @@ pub(super) fn check(sb: &SuperV1, device: Sectors) -> Result<(), SuperError> {
     if end.is_none_or(|e| e > device.0) {
         return field("data_size", sb.data_size(), format!("reaches past the device's {device} sectors"));
     }
+    let level = Level::from_raw(sb.level_raw());
     if sb.size() > i64::MAX as u64 {
         return field("size", sb.size(), "is more than a device can have");
+    }
+    let least = if level.is_some_and(Level::is_striped) { sb.chunksize().max(1) } else { 1 };
+    if level.is_some_and(Level::is_redundant) && sb.size() < least.into() {
+        return field("size", sb.size(), format!("is less than one chunk ({least} sectors)"));
     }
     if sb.bblog_shift() > 40 {
         return field("bblog_shift", sb.bblog_shift(), "is no shift");

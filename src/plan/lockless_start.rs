@@ -1,0 +1,133 @@
+//! Whether the kernel can start an array with this lockless bitmap: it believes the fields of both superblocks, writes as
+//! many states as they come to wherever that is, and panics where it comes to none (Linux 7.2, `llbitmap_read_sb`).
+
+use crate::bitmap::lockless;
+use crate::bitmap::summary::BitmapSummary;
+use crate::level::Level;
+use crate::plan::create::sizing::sync_sectors;
+use crate::superblock::Version;
+use crate::superblock::v1::{Minor, SUPER_BYTES, SuperV1};
+use crate::units::{Bytes, SECTOR_BYTES, Sectors};
+
+/// Why the array must not be started with the bitmap of this member, of `device` bytes: what follows "the superblock is damaged".
+///
+/// # Errors
+/// No chunk, states on the superblock or on the data, or behind the end of the device.
+pub fn check(sb: &SuperV1, version: Version, bitmap: &BitmapSummary, device: Bytes) -> Result<(), String> {
+    let Some(level) = Level::from_raw(sb.level_raw()) else { return Ok(()) };
+    let sync = sync_sectors(level, sb.layout(), Sectors(sb.chunksize().into()), sb.raid_disks(), Sectors(sb.size())).0;
+    let chunk = match version {
+        _ if !bitmap.first_use => u64::from(bitmap.sb.chunksize()),
+        Version::V1(Minor::V0) => first_chunk(sync, lockless::room_v1_0(sb.bitmap_offset()).unwrap_or(1)),
+        _ => first_chunk(sync, bitmap.sb.sectors_reserved()),
+    };
+    if sync == 0 || chunk == 0 {
+        return Err("its lockless bitmap covers nothing".to_owned());
+    }
+    let bytes = |sectors: u64| i128::from(sectors) * i128::from(SECTOR_BYTES);
+    let start = i128::from(bitmap.start);
+    let end = start + i128::from(lockless::bitmap_bytes(sync.div_ceil(chunk)));
+    let over = |at: i128, len: i128| start < at + len && at < end;
+    let what = if end > i128::from(device.0) {
+        "past the end of the device"
+    } else if over(bytes(sb.data_offset()), bytes(sb.size())) {
+        "into the data"
+    } else if over(bytes(sb.super_offset()), SUPER_BYTES as i128) {
+        "into the superblock"
+    } else {
+        return Ok(());
+    };
+    Err(format!("its lockless bitmap would reach from byte {start} to byte {end}, {what}"))
+}
+
+fn first_chunk(sync: u64, room: u32) -> u64 {
+    lockless::kernel_chunk(sync, room).chunk_sectors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitmap::header::{BitmapSuper, Kind, NewBitmap};
+    use crate::superblock::v1::feature;
+    use crate::uuid::Uuid;
+
+    const DEVICE: u64 = 8 << 20;
+
+    /// A member of a raid5 of 8 MiB, 1.2, that has been started; `edit` changes what it is made of.
+    fn verdict(minor: Minor, edit: impl Fn(&mut SuperV1, &mut BitmapSuper)) -> Result<(), String> {
+        let mut sb = SuperV1::empty();
+        let device = Bytes(DEVICE).sectors();
+        let (at, offset, data) = match minor {
+            Minor::V0 => (device.0 - 16, -264, 0),
+            _ => (8, 8, 2048),
+        };
+        sb.set_super_offset(at);
+        sb.set_level_raw(5);
+        sb.set_raid_disks(3);
+        sb.set_chunksize(1024);
+        sb.set_data_offset(data);
+        sb.set_size(12288);
+        sb.set_bitmap_offset(offset);
+        sb.set_feature_map(feature::BITMAP_OFFSET);
+        let new = NewBitmap {
+            uuid: Uuid([1; 16]),
+            sync_sectors: 12288,
+            chunk_bytes: 65536,
+            daemon_sleep: 5,
+            write_behind: 0,
+            sectors_reserved: 256,
+        };
+        let mut bitmap = BitmapSuper::lockless(&new, false).unwrap();
+        bitmap.set_state(0);
+        edit(&mut sb, &mut bitmap);
+        let start = (sb.super_offset() * 512).checked_add_signed(i64::from(sb.bitmap_offset()) * 512).unwrap();
+        let first_use = lockless::is_first_use(&bitmap);
+        let summary =
+            BitmapSummary { kind: Kind::Lockless, start, sb: bitmap, first_use, chunk_bytes: None, chunks: None };
+        check(&sb, Version::V1(minor), &summary, Bytes(DEVICE))
+    }
+
+    #[test]
+    fn what_create_and_the_kernel_write_can_be_started() {
+        for minor in Minor::ALL {
+            assert_eq!(verdict(minor, |_, _| ()), Ok(()));
+            assert_eq!(verdict(minor, |_, b| b.set_state(8)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_size_without_a_chunk_is_refused_for_the_kernel_panics() {
+        for minor in Minor::ALL {
+            assert!(verdict(minor, |sb, _| sb.set_size(0)).unwrap_err().contains("covers nothing"));
+            let far = |sb: &mut SuperV1, _: &mut BitmapSuper| {
+                sb.set_level_raw(10);
+                sb.set_layout(0x10201);
+                sb.set_size(1024);
+            };
+            assert!(verdict(minor, far).unwrap_err().contains("covers nothing"));
+        }
+    }
+
+    #[test]
+    fn a_bitmap_that_would_be_written_over_something_else_is_refused() {
+        for (minor, bitmap_offset, size, chunk, what) in [
+            (Minor::V2, 8, 1 << 13, 1, None),
+            (Minor::V2, 8, 1 << 20, 1, Some("into the data")),
+            (Minor::V2, 2048, 12288, 128, Some("into the data")),
+            (Minor::V0, -264, 12288, 1, None),
+            (Minor::V0, -8, 12288, 2, Some("into the superblock")),
+            (Minor::V0, 8, 12288, 1, Some("past the end of the device")),
+        ] {
+            let edit = |sb: &mut SuperV1, b: &mut BitmapSuper| {
+                sb.set_bitmap_offset(bitmap_offset);
+                sb.set_size(size);
+                b.set_chunksize(chunk);
+            };
+            let why = verdict(minor, edit).err();
+            assert!(
+                what.is_none() && why.is_none() || why.as_ref().is_some_and(|w| w.ends_with(what.unwrap_or("-"))),
+                "{why:?}"
+            );
+        }
+    }
+}
