@@ -13,6 +13,8 @@ mod kernel_bitmap_file;
 mod kernel_build;
 #[path = "kernel_clustered.rs"]
 mod kernel_clustered;
+#[path = "kernel_conf.rs"]
+mod kernel_conf;
 #[path = "kernel_convert.rs"]
 mod kernel_convert;
 #[path = "kernel_create.rs"]

@@ -52,6 +52,8 @@ pub struct Common {
     pub config: Option<String>,
     /// `--homehost`; the word `any` and `<ignore>` are kept as typed.
     pub homehost: Option<String>,
+    /// `CREATE bbl=no` of the configuration: new members have no bad-block log.
+    pub no_bbl: bool,
     /// `--prefer`.
     pub prefer: Option<String>,
     /// `--metadata` / `-e`, where it was typed.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::save::{self, Saving};
 use crate::blockio::{ReadAt, WriteAt};
 use crate::cli::request::Common;
-use crate::cmd::print::out;
+use crate::cmd::print::{complain, out};
 use crate::cmd::zeroing::{self, Stopped};
 use crate::device::real::{Access, RealDevice};
 pub use crate::error::reason;
@@ -23,7 +23,7 @@ use crate::host::Host;
 use crate::host::interrupt::Interrupts;
 use crate::host::kernel_log::KernelLog;
 use crate::host::map::{MapEntry, MapLock};
-use crate::host::names::{self, TypedName};
+use crate::host::names;
 use crate::host::node::{ArrayName, OpenArray};
 use crate::host::udev::UdevBlock;
 use crate::kernel::md;
@@ -274,6 +274,13 @@ impl<'a> Session<'a> {
             },
             Step::SetReadOnly { devname } => md::stop_array_ro(&self.array(devname)?.file)
                 .map_err(|e| failed(format_args!("failed to set readonly for {devname}"), &e)),
+            Step::Setting { devname, attr, value } => {
+                if let Err(e) = self.setting(devname, attr, value) {
+                    complain(format!("SYSFS: failed to write '{value}' to '{attr}'"));
+                    complain(e.line);
+                }
+                Ok(())
+            }
             Step::Uevent { devname } => self.uevent(devname),
             Step::Forget { devname } => {
                 self.forget(devname);
@@ -318,14 +325,12 @@ impl<'a> Session<'a> {
 
     fn new_array(&mut self, devname: &str, path: &Path, entry: MapEntry) -> Result<(), ApplyError> {
         let refused = |r: crate::error::Refusal| ApplyError { line: r.to_string(), after: Vec::new() };
-        let number = crate::host::names::number_of(devname);
-        let typed = TypedName { path: path.to_owned(), number, name: String::new() };
         if self.lock.is_none() {
             let dir = self.host.run.display();
             self.lock = Some(self.host.map().lock().map_err(|e| failed(format_args!("cannot lock {dir}/map"), &e))?);
         }
         let map = self.lock.as_ref().map(MapLock::load).unwrap_or_default();
-        let made = self.host.create_array_node(&typed, &map).map_err(refused)?;
+        let made = self.host.create_array_node(devname, path, &map).map_err(refused)?;
         self.block = Some(made.block);
         self.array = Some(made.array);
         self.undo.push(Undo::Forget { devname: devname.to_owned() });
@@ -361,6 +366,14 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What a configuration names stays below `md/`.
+    fn setting(&self, devname: &str, attr: &str, value: &str) -> Result<(), ApplyError> {
+        if attr.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(ApplyError { line: format!("{attr} is no attribute of an array"), after: Vec::new() });
+        }
+        self.array(devname)?.sysfs.store_text(attr, value).map_err(|e| sysfs_failed(devname, &e))
     }
 
     fn add_disk(&mut self, devname: &str, path: &Path, spec: &DiskSpec) -> Result<(), ApplyError> {

@@ -16,7 +16,7 @@ use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
-use crate::host::conf::Conf;
+use crate::host::conf::{Conf, SysfsLine};
 use crate::host::devmap::block_dev;
 use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
@@ -48,6 +48,8 @@ pub(super) struct Asked<'a> {
     pub candidates: &'a [Candidate],
     /// Names and kernel names that are given away already: `--plan` makes none.
     pub planned: &'a [(PathBuf, String)],
+    /// SYSFS lines of the configuration.
+    pub settings: &'a [SysfsLine],
     /// The arrays that run.
     pub running: &'a [(Uuid, PathBuf)],
 }
@@ -95,7 +97,11 @@ pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refus
     let listed = if asked.searched { all_devices(&host) } else { req.members.clone() };
     let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(&host, path, &asked)).collect();
     let running = running_arrays(&host);
-    let put = assemble_from(req, &host, &Asked { typed, candidates: &candidates, planned: &[], running: &running })?;
+    let put = assemble_from(
+        req,
+        &host,
+        &Asked { typed, candidates: &candidates, planned: &[], settings: &conf.sysfs, running: &running },
+    )?;
     show_plan(&host, req, put.plan);
     Ok(put.exit)
 }
@@ -120,7 +126,7 @@ pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_
 fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
     let (typed, candidates) = (&asked.typed, asked.candidates);
     let (lock, node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
-    let mut wishes = wishes(req, host, &node)?;
+    let mut wishes = Wishes { settings: asked.settings.to_vec(), ..wishes(req, host, &node)? };
     wishes.maps = bitmap_maps::read(&wishes, candidates);
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
@@ -229,6 +235,7 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         },
         readonly: req.common.readonly,
         maps: Vec::new(),
+        settings: Vec::new(),
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
         bitmap_file: match &req.bitmap {
             Some(BitmapChoice::File(path)) => Some(super::bitmap_file::facts(host, path)),

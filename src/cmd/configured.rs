@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::host::conf::{Conf, DeviceWord};
 use crate::host::conf_files;
 use crate::host::devmap::DevMap;
+use crate::host::node_defaults::NodeDefaults;
 
 /// Reads the configuration, says what is wrong with it, and fills in what was not typed: the homehost and the metadata of new
 /// arrays. Nothing of this machine goes into an array made with `--offline`.
@@ -34,6 +35,10 @@ pub fn configure(request: &mut Request) -> Conf {
     for problem in &conf.problems {
         print::complain(problem);
     }
+    let (nodes, unknown) = NodeDefaults::of(&conf.create);
+    unknown.iter().for_each(print::complain);
+    nodes.configure();
+    common.no_bbl = conf.create.bbl == Some(false);
     if common.homehost.is_none() {
         common.homehost = conf.homehost.clone().filter(|h| h != "<system>");
     }

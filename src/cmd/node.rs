@@ -38,8 +38,18 @@ pub fn choose(
         path: Some(path.clone()),
     };
     let map: Vec<MapEntry> = map.into_iter().chain(planned.iter().map(given)).collect();
-    let number = number
-        .or_else(|| names::free_number(host, &map))
-        .ok_or_else(|| Refusal::new("no free number for another array"))?;
-    Ok((lock, Node { devname: format!("md{number}"), path: path.to_owned(), readonly: common.readonly }))
+    let by_number = |n: u32| format!("md{n}");
+    let free = || names::free_number(host, &map).map(by_number);
+    let devname = number.map(by_number).or_else(|| by_name(host, path, &map)).or_else(free);
+    let devname = devname.ok_or_else(|| Refusal::new("no free number for another array"))?;
+    Ok((lock, Node { devname, path: path.to_owned(), readonly: common.readonly }))
+}
+
+/// `md_home` for /dev/md/home, where the configuration has `CREATE names=yes` and no other array is called so.
+fn by_name(host: &Host, path: &Path, map: &[MapEntry]) -> Option<String> {
+    let name = path.strip_prefix("/dev/md").ok().filter(|_| host.nodes.names)?.to_str()?;
+    let devname = format!("md_{name}");
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._+".contains(&b));
+    let taken = host.sysfs.array(&devname).exists() || map.iter().any(|e| e.devname == devname);
+    (plain && names::is_kernel_name(&devname) && !taken).then_some(devname)
 }

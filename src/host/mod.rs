@@ -11,6 +11,7 @@ pub mod map;
 pub mod mdstat;
 pub mod names;
 pub mod node;
+pub mod node_defaults;
 pub mod partitions;
 pub mod personality;
 pub mod saved;
@@ -39,6 +40,8 @@ pub struct Host {
     pub saved: saved::SavedFile,
     /// `MDADM_NO_UDEV=1` is set: make nodes and links ourselves, whether udev runs or not.
     pub no_udev: bool,
+    /// How nodes of arrays are made.
+    pub nodes: node_defaults::NodeDefaults,
     /// MDADM_CONF_AUTO: words in front of the AUTO line.
     pub conf_auto: Option<String>,
 }
@@ -54,6 +57,7 @@ impl Default for Host {
             proc: "/proc".into(),
             saved: saved::SavedFile::default(),
             no_udev: std::env::var("MDADM_NO_UDEV").is_ok_and(|v| v == "1"),
+            nodes: node_defaults::NodeDefaults::configured(),
             conf_auto: std::env::var("MDADM_CONF_AUTO").ok(),
         }
     }

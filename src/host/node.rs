@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use super::Host;
 use super::devmap::{block_dev, dev_of};
 use super::map::MapEntry;
-use super::names::{self, TypedName};
+use super::names;
 use super::udev::UdevBlock;
 use crate::error::Refusal;
 use crate::kernel::md;
@@ -123,22 +123,18 @@ impl Host {
     ///
     /// # Errors
     /// A refusal: the name or number is in use, or the kernel cannot make the array.
-    pub fn create_array_node(&self, typed: &TypedName, map: &[MapEntry]) -> Result<NewArray, Refusal> {
-        let shown = typed.path.display();
-        self.refuse_taken_path(typed, map)?;
-        let number = match typed.number.or_else(|| names::free_number(self, map)) {
-            Some(n) => n,
-            None => return Err(Refusal::new(format!("no free number for {shown}: all up to 511 are in use"))),
-        };
-        let devname = format!("md{number}");
-        let block = self
-            .block_udev(&devname)
-            .map_err(|e| Refusal::new(format!("cannot keep udev away from {devname}: {e}")))?;
-        let made = self.new_array(&devname);
-        let name = ArrayName { devname, path: typed.path.clone(), dev: (9, number) };
-        let file = self
-            .open_number(&name)
-            .map_err(|e| Refusal::new(format!("failed to create {shown}: {}{}", reason(&e), made_hint(&made))))?;
+    pub fn create_array_node(&self, devname: &str, path: &Path, map: &[MapEntry]) -> Result<NewArray, Refusal> {
+        let shown = path.display();
+        self.refuse_taken_path(devname, path, map)?;
+        let block =
+            self.block_udev(devname).map_err(|e| Refusal::new(format!("cannot keep udev away from {devname}: {e}")))?;
+        let made = self.new_array(devname);
+        // The number of `md_home` is the kernel's choice.
+        let number = names::number_of(devname).map(|n| (9, n)).or_else(|| self.sysfs.dev_of(devname));
+        let failed = |why: String| Refusal::new(format!("failed to create {shown}: {why}{}", made_hint(&made)));
+        let dev = number.ok_or_else(|| failed(format!("the kernel makes no {devname}")))?;
+        let name = ArrayName { devname: devname.to_owned(), path: path.to_owned(), dev };
+        let file = self.open_number(&name).map_err(|e| failed(reason(&e)))?;
         let sysfs = self.sysfs.array(&name.devname);
         if md::get_array_info(&file).is_ok() || !sysfs.members().is_empty() {
             return Err(Refusal::new(format!("{shown} is already in use.")));
@@ -147,15 +143,17 @@ impl Host {
     }
 
     /// A path of that name that leads to a running array, or to something else.
-    fn refuse_taken_path(&self, typed: &TypedName, map: &[MapEntry]) -> Result<(), Refusal> {
-        let shown = typed.path.display();
+    fn refuse_taken_path(&self, new: &str, path: &Path, map: &[MapEntry]) -> Result<(), Refusal> {
+        let shown = path.display();
+        let number = names::number_of(new);
         let running = |devname: &str| self.sysfs.array(devname).exists();
-        if typed.number.is_none() && map.iter().any(|e| e.path.as_deref() == Some(&typed.path) && running(&e.devname)) {
+        let taken = map.iter().any(|e| e.path.as_deref() == Some(path) && e.devname != new && running(&e.devname));
+        if taken || (number.is_none() && running(new)) {
             return Err(Refusal::new(format!("Array name {shown} is in use already.")));
         }
-        let Ok(meta) = typed.path.symlink_metadata() else { return Ok(()) };
-        match block_dev(&typed.path) {
-            Some((9, n)) if Some(n) == typed.number => Ok(()),
+        let Ok(meta) = path.symlink_metadata() else { return Ok(()) };
+        match block_dev(path) {
+            Some((9, n)) if Some(n) == number => Ok(()),
             Some((9, n)) if running(&format!("md{n}")) => {
                 Err(Refusal::new(format!("Array name {shown} is in use already.")))
             }
@@ -207,6 +205,7 @@ impl Host {
             let mode = Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP | Mode::S_IWGRP;
             mknod(&node, SFlag::S_IFBLK, mode, makedev(name.dev.0.into(), name.dev.1.into()))?;
         }
+        self.nodes.apply(&node)?;
         if name.path == node || block_dev(&name.path) == Some(name.dev) {
             return Ok(());
         }

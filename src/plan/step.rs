@@ -221,6 +221,15 @@ pub enum Step {
         /// Kernel name of the array.
         devname: String,
     },
+    /// Store `value` in the attribute `md/NAME` of the running array, as the configuration asks. What fails is said, and no more.
+    Setting {
+        /// Kernel name of the array.
+        devname: String,
+        /// Below `md/`.
+        attr: String,
+        /// The value as written.
+        value: String,
+    },
     /// Tell udev that the array changed: `change` to the block device's `uevent`.
     Uevent {
         /// Kernel name of the array.
@@ -302,6 +311,7 @@ impl Step {
             Step::StopArray { devname } => format!("ioctl  {devname} STOP_ARRAY"),
             Step::RestartReadWrite { devname } => format!("ioctl  {devname} RESTART_ARRAY_RW"),
             Step::SetReadOnly { devname } => format!("ioctl  {devname} STOP_ARRAY_RO"),
+            Step::Setting { devname, attr, value } => format!("sysfs  {devname}/md/{attr} = {value}"),
             Step::Uevent { devname } => format!("sysfs  {devname}/uevent = change"),
             Step::Forget { devname } => format!("node   {devname}: remove its names"),
         }
@@ -356,6 +366,9 @@ impl Step {
             Step::StopArray { devname } => ioctl("STOP_ARRAY", devname),
             Step::RestartReadWrite { devname } => ioctl("RESTART_ARRAY_RW", devname),
             Step::SetReadOnly { devname } => ioctl("STOP_ARRAY_RO", devname),
+            Step::Setting { devname, attr, value } => {
+                json!({"step": "sysfs", "array": devname, "attribute": format!("md/{attr}"), "value": value})
+            }
             Step::Uevent { devname } => {
                 json!({"step": "sysfs", "array": devname, "attribute": "uevent", "value": "change"})
             }

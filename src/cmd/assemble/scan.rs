@@ -172,7 +172,13 @@ impl Scan<'_> {
         if req.bitmap.is_none() {
             req.bitmap = line.bitmap.as_ref().map(|file| crate::cli::request::BitmapChoice::File(file.into()));
         }
-        let asked = Asked { typed, candidates: &fitting, planned: &self.planned, running: &self.running };
+        let asked = Asked {
+            typed,
+            candidates: &fitting,
+            planned: &self.planned,
+            settings: &self.conf.sysfs,
+            running: &self.running,
+        };
         let mut put = assemble_from(&req, &self.host, &asked)?;
         self.note(&mut put);
         Ok(put)
@@ -205,7 +211,13 @@ impl Scan<'_> {
                 let typed = self.free_name(name);
                 let mut req = self.one(&typed);
                 (req.uuid, req.name, req.super_minor) = (Some(uuid), None, None);
-                let at = Asked { typed, candidates: &self.candidates, planned: &self.planned, running: &self.running };
+                let at = Asked {
+                    typed,
+                    candidates: &self.candidates,
+                    planned: &self.planned,
+                    settings: &self.conf.sysfs,
+                    running: &self.running,
+                };
                 match assemble_from(&req, &self.host, &at) {
                     Ok(mut put) => {
                         round |= put.started;

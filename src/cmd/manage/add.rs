@@ -95,6 +95,7 @@ impl Manager<'_> {
             failfast: item.failfast == Some(true),
             stale_supers: stale_supers(version, device),
             any_block: self.req.any_sector_size,
+            no_log: self.req.common.no_bbl,
             journal: false,
         }
     }

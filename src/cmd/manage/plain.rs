@@ -43,6 +43,7 @@ impl Manager<'_> {
             failfast: item.failfast == Some(true),
             stale_supers: Vec::new(),
             any_block: self.req.any_sector_size,
+            no_log: true,
             journal: false,
         };
         let again = item.op == ManageOp::ReAdd;

@@ -184,6 +184,7 @@ impl Manager<'_> {
             failfast: item.failfast.unwrap_or(had(devflag::FAILFAST)),
             stale_supers: Vec::new(),
             any_block: false,
+            no_log: false,
             journal: false,
         };
         let raid_disk = i32::try_from(slot).unwrap_or(-1);

@@ -347,8 +347,7 @@ pub fn auto(words: &[String], problems: &mut Vec<String>) -> Vec<AutoRule> {
             (_, Some(name)) => (false, name),
             _ if word.eq_ignore_ascii_case("yes") => (true, "all"),
             _ if word.eq_ignore_ascii_case("no") => (false, "all"),
-            // Without a sign it is about names only (seen with 4.6: it lets all be assembled).
-            _ if word.eq_ignore_ascii_case("homehost") => (true, "all"),
+            _ if word.eq_ignore_ascii_case("homehost") => (true, "homehost"),
             _ => (true, ""),
         };
         let what = match name.to_ascii_lowercase().as_str() {

@@ -14,6 +14,7 @@ pub mod naming;
 mod old_updates;
 mod ppl;
 pub mod rank;
+pub mod settings;
 mod split;
 pub mod start;
 pub mod steps;
@@ -23,6 +24,7 @@ pub mod updates;
 use std::path::PathBuf;
 
 use crate::bitmap::summary::BitmapSummary;
+use crate::host::conf::SysfsLine;
 use crate::plan::bitmap_file::FileFacts;
 use crate::superblock::Version;
 use crate::superblock::v0::SuperV0;
@@ -206,6 +208,8 @@ pub struct Wishes {
     pub lockless: bool,
     /// What is at the path of `--bitmap=FILE`.
     pub bitmap_file: Option<FileFacts>,
+    /// SYSFS lines of the configuration.
+    pub settings: Vec<SysfsLine>,
 }
 
 /// What is on a device.

@@ -7,7 +7,7 @@ use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
 use super::split::refuse_split;
 use super::start::{Start, journal, slot_number, slot_words, start};
-use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, updates};
+use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, settings, updates};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
@@ -88,7 +88,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let mut plan =
         if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };
     if start.waits {
-        plan.steps.retain(|step| !step.starts_array());
+        plan.steps.retain(|step| !step.starts_array() && !matches!(step, Step::Setting { .. }));
     }
     Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
 }
@@ -203,6 +203,7 @@ fn plan(
     } else {
         Step::RunArray { devname: devname() }
     });
+    steps.extend(settings::steps(&wishes.settings, uuid, &node.path, &node.devname));
     steps.push(Step::Uevent { devname: devname() });
     Plan { steps }
 }

@@ -34,6 +34,8 @@ pub struct Design {
     pub bitmap: NewBitmapKind,
     /// The log that closes the write hole.
     pub log: RaidLog,
+    /// `CREATE bbl=no`: no bad-block log.
+    pub no_log: bool,
     /// Zero the data areas first.
     pub write_zeroes: bool,
     /// The members are taken to be in sync: so it was said, or they will be zeroed.
@@ -94,6 +96,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
         assume_clean,
         write_behind,
         cluster: req.home_cluster.clone().unwrap_or_default(),
+        no_log: req.common.no_bbl,
         notes,
     };
     match bitmap {

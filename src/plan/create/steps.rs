@@ -115,7 +115,7 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
     sb
 }
 
-fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> SuperV1 {
+fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement, no_log: bool) -> SuperV1 {
     let mut sb = sb.clone();
     sb.set_dev_number(number);
     sb.put_device_uuid(member.device_uuid);
@@ -128,8 +128,10 @@ fn own(sb: &SuperV1, number: u32, member: &MemberFacts, place: &Placement) -> Su
     } else {
         sb.set_bitmap_offset(place.bitmap_offset);
     }
-    sb.set_bblog_offset(place.log_offset);
-    sb.set_bblog_size(place.log_sectors);
+    if !no_log {
+        sb.set_bblog_offset(place.log_offset);
+        sb.set_bblog_size(place.log_sectors);
+    }
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     sb.set_devflags(flag(member.write_mostly, devflag::WRITE_MOSTLY) | flag(member.failfast, devflag::FAILFAST));
     sb.update_csum();
@@ -247,7 +249,7 @@ fn write_member(parts: &Parts<'_>, shared: &Shared, a: &Assigned, steps: &mut Ve
     steps.extend(empty_log(parts, a, member, place));
     let bytes = match shared {
         Shared::V090(sb) => old::own(parts, sb, a).bytes().to_vec(),
-        Shared::V1(sb) => own(sb, a.number, member, place).write_bytes(member.block).to_vec(),
+        Shared::V1(sb) => own(sb, a.number, member, place, parts.design.no_log).write_bytes(member.block).to_vec(),
     };
     let what = match a.slot {
         Some(slot) => format!("superblock, active in slot {slot}"),

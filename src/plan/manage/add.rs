@@ -6,7 +6,7 @@ use super::{ArrayFacts, old};
 use crate::bitmap::header::{BitmapSuper, Kind, state};
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::plan::member_areas::bitmap_room;
+use crate::plan::member_areas::{bitmap_room, drop_log};
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
 use crate::superblock::raid_log::ppl_area;
@@ -60,6 +60,8 @@ pub struct NewMember {
     pub stale_supers: Vec<u64>,
     /// `--allow-sector-size-change`
     pub any_block: bool,
+    /// `CREATE bbl=no`: it gets no bad-block log.
+    pub no_log: bool,
     /// It is to be the journal.
     pub journal: bool,
 }
@@ -159,6 +161,9 @@ pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number
             running.sb.data_offset()
         ))
     })?;
+    if new.no_log {
+        drop_log(&mut sb);
+    }
     sb.update_csum();
     Ok(sb)
 }
