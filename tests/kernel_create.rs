@@ -88,6 +88,11 @@ fn the_bitmap_chunk_is_what_was_asked_for_or_finer() {
     let out = mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --bitmap=lockless --bitmap-chunk=32K {member} missing"));
     assert_eq!(out.status, 1);
     assert!(out.stderr.contains("64K"), "{}", out.stderr);
+    // The kernel warns of a page allocation and gives up past 128 MiB of states.
+    let large = disk(8193 << 30);
+    let out = mdadm(&format!("--create /dev/md0 -q -R -l1 -n2 --bitmap=lockless --bitmap-chunk=64K {large} missing"));
+    assert_eq!(out.status, 1);
+    assert!(out.stderr.contains("no bitmap can hold chunks of 64K") && out.stderr.contains("128K"), "{}", out.stderr);
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub const MIN_ROOM_SECTORS: u32 = 8;
 const UNRECORDED_ROOM_SECTORS: u64 = (4096 - 1024) / SECTOR_BYTES;
 /// The kernel reads and writes the bitmap in pages.
 const PAGE_BYTES: u64 = 4096;
+/// Bytes of the largest bitmap that the kernel can hold: it wants 128 bytes for each page, in one piece of at most 4 MiB
+/// (`llbitmap_cache_pages`; tried on 8190 and 8193 GiB with chunks of 64 KiB).
+pub const MAX_BYTES: u64 = (4 << 20) / 128 * PAGE_BYTES;
 /// States are read in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -248,16 +251,25 @@ pub fn bitmap_bytes(chunks: u64) -> u64 {
 
 /// The room, in sectors, to reserve so that the kernel's choice is no coarser than `max_chunk_sectors` (which counts as
 /// the power of two below it): whole pages. It holds the states only as the kernel counts them; the bitmap itself takes
-/// [`bitmap_bytes`] and may end up to a page behind this room. `None` below 64 KiB per chunk, and where the room does not
-/// fit its field.
+/// [`bitmap_bytes`] and may end up to a page behind this room. `None` below [`finest_chunk`].
 #[must_use]
 pub fn room_for_chunk(sync_sectors: u64, max_chunk_sectors: u64) -> Option<u32> {
     let chunk = 1u64 << max_chunk_sectors.checked_ilog2()?;
-    if chunk < MIN_CHUNK_SECTORS {
+    if chunk < finest_chunk(sync_sectors) {
         return None;
     }
     let pages = sync_sectors.div_ceil(chunk).div_ceil(PAGE_BYTES).max(1);
     i32::try_from(pages.checked_mul(PAGE_BYTES / SECTOR_BYTES)?).ok().map(i32::unsigned_abs)
+}
+
+/// The finest chunk, in sectors, of which the kernel can hold as many as cover this range.
+#[must_use]
+pub fn finest_chunk(sync_sectors: u64) -> u64 {
+    let mut chunk = MIN_CHUNK_SECTORS;
+    while bitmap_bytes(sync_sectors.div_ceil(chunk)) > MAX_BYTES {
+        chunk <<= 1;
+    }
+    chunk
 }
 
 /// How many state bytes a superblock says there are.
@@ -412,6 +424,17 @@ mod tests {
                     || kernel_chunk(sectors, room - 8).chunk_sectors > (1 << chunk.ilog2());
                 prop_assert!(coarser, "less room would do: {room}");
             }
+        }
+
+        #[test]
+        fn no_room_is_given_for_more_than_the_kernel_can_hold(sectors in 1u64..1 << 50, chunk in 128u64..1 << 32) {
+            let finest = finest_chunk(sectors);
+            prop_assert!(bitmap_bytes(sectors.div_ceil(finest)) <= MAX_BYTES);
+            prop_assert!(finest == 128 || bitmap_bytes(sectors.div_ceil(finest / 2)) > MAX_BYTES);
+            let held = 1 << chunk.ilog2() >= finest;
+            prop_assert_eq!(room_for_chunk(sectors, chunk).is_some(), held);
+            let room = room_for_chunk(sectors, chunk).unwrap_or(8);
+            prop_assert!(!held || bitmap_bytes(kernel_chunk(sectors, room).chunks) <= MAX_BYTES);
         }
 
         #[test]

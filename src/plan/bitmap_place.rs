@@ -3,6 +3,8 @@
 //! Learnt from what the reference creates (`tests/golden/bitmap-internal.tsv` and the script beside it).
 
 use crate::bitmap::header::SUPER_BYTES;
+use crate::bitmap::lockless;
+use crate::error::Refusal;
 use crate::units::{SECTOR_BYTES, Sectors};
 
 /// Without `--bitmap-chunk` no chunk is finer than this: 64 MiB.
@@ -22,6 +24,20 @@ pub fn internal_room(size: Sectors) -> u64 {
         n if n <= MEDIUM_MEMBER => 128,
         _ => 256,
     }
+}
+
+/// Sectors to reserve for a lockless bitmap of chunks no coarser than `coarsest` sectors.
+///
+/// # Errors
+/// Chunks that are too fine for the kernel, or for its memory, with the finest that can be.
+pub fn lockless_room(sync: Sectors, coarsest: u64) -> Result<u32, Refusal> {
+    lockless::room_for_chunk(sync.0, coarsest).ok_or_else(|| {
+        let count = sync.0.div_ceil(coarsest.max(1));
+        let kib = |sectors: u64| sectors * SECTOR_BYTES / 1024;
+        let finest = kib(lockless::finest_chunk(sync.0));
+        Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", kib(coarsest)))
+            .hint(format!("it would have {count} of them; the kernel can hold them from --bitmap-chunk={finest}K on"))
+    })
 }
 
 /// Bytes per chunk for an internal bitmap over `sync` sectors (of the array on raid10, else of a member) on members of

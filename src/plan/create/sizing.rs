@@ -216,9 +216,7 @@ pub fn sync_sectors(level: Level, layout: u32, chunk: Sectors, raid_disks: u32, 
 
 fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
     let Some(coarsest) = coarsest else { return Ok(lockless::DEFAULT_ROOM_SECTORS) };
-    let room = lockless::room_for_chunk(sync.0, coarsest)
-        .ok_or_else(|| Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2)))?;
-    Ok(room.next_multiple_of(8))
+    Ok(bitmap_place::lockless_room(sync, coarsest)?.next_multiple_of(8))
 }
 
 /// The common size: the least device rounded down, or what was given.

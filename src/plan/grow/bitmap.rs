@@ -223,8 +223,7 @@ fn design_lockless(facts: &Facts, req: &GrowRequest) -> Result<NewPlace, Refusal
     let coarsest = req.bitmap_chunk.map(|c| c.0);
     let wanted = match coarsest {
         None => lockless::DEFAULT_ROOM_SECTORS,
-        Some(coarsest) => lockless::room_for_chunk(facts.sync.0, coarsest)
-            .ok_or_else(|| Refusal::new(format!("no bitmap can hold chunks of {}K for this array.", coarsest / 2)))?,
+        Some(coarsest) => bitmap_place::lockless_room(facts.sync, coarsest)?,
     };
     let free = [space::gaps(minor, &members, taken(facts)), space::gaps(minor, &members, None)];
     let find = |exactly| free.iter().find_map(|f| space::lockless_place(minor, f, facts.sync.0, wanted, exactly));
