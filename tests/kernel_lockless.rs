@@ -118,7 +118,15 @@ fn superblocks_that_would_have_the_kernel_panic_or_write_over_data_are_refused()
         let size = 12288;
         spoil(&|sb| sb.set_size(128));
         refused("size is 128, which is less than one chunk (1024 sectors)");
+        for raw in [0, -1] {
+            spoil(&|sb| {
+                sb.set_size(size);
+                sb.set_level_raw(raw);
+            });
+            refused("it claims a bitmap, which");
+        }
         spoil(&|sb| {
+            sb.set_level_raw(5);
             sb.set_size(size);
             sb.set_bitmap_offset(if metadata == "1.0" { -8000 } else { 8000 });
         });

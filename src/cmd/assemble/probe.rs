@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, NodeKind, RealDevice};
@@ -10,7 +9,7 @@ use crate::error::reason;
 use crate::host::Host;
 use crate::kernel::clock;
 use crate::plan::assemble::{Candidate, Content, Member, Update, Wishes};
-use crate::plan::lockless_start;
+use crate::plan::startable;
 use crate::superblock::v0::{self, SuperV0};
 use crate::superblock::v1::{SuperV1, read, read_any};
 use crate::superblock::{Version, foreign};
@@ -74,13 +73,12 @@ fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Co
     }
 }
 
-/// A member whose bitmap does no harm to the kernel, or is given up.
+/// A member that does the kernel no harm, or whose bitmap is given up.
 fn startable(member: Member, device: &RealDevice, wishes: &Wishes) -> Content {
-    let verdict = match &member.bitmap {
-        Some(Ok(bitmap)) if bitmap.kind == Kind::Lockless && wishes.update != Some(Update::NoBitmap) => {
-            lockless_start::check(&member.sb, member.version, bitmap, device.size())
-        }
-        _ => Ok(()),
+    let bitmap = member.bitmap.as_ref().and_then(|b| b.as_ref().ok());
+    let verdict = match wishes.update {
+        Some(Update::NoBitmap) => Ok(()),
+        _ => startable::check(&member.sb, member.version, bitmap, device.size()),
     };
     verdict.map_or_else(Content::Broken, |()| Content::Member(Box::new(member)))
 }
@@ -101,7 +99,7 @@ fn old_content(host: &Host, path: &Path, device: &RealDevice, sb: SuperV0, wishe
     let view = sb.as_v1(device.size());
     let mut member = member(path, device, Version::V090, view, Some(Box::new(sb)));
     member.turned = turned;
-    Content::Member(Box::new(member))
+    startable(member, device, wishes)
 }
 
 /// The word where the magic would be.

@@ -1,19 +1,38 @@
-//! Whether the kernel can start an array with this lockless bitmap: it believes the fields of both superblocks, writes as
-//! many states as they come to wherever that is, and panics where it comes to none (Linux 7.2, `llbitmap_read_sb`).
+//! Whether the kernel can be asked to start an array with this member: it believes the fields of both superblocks, and where they
+//! cannot be it panics, or writes a lockless bitmap over something else (seen with Linux 7.2).
 
+use crate::bitmap::header::Kind;
 use crate::bitmap::lockless;
 use crate::bitmap::summary::BitmapSummary;
 use crate::level::Level;
 use crate::plan::create::sizing::sync_sectors;
 use crate::superblock::Version;
-use crate::superblock::v1::{Minor, SUPER_BYTES, SuperV1};
+use crate::superblock::v1::{Minor, SUPER_BYTES, SuperV1, feature};
 use crate::units::{Bytes, SECTOR_BYTES, Sectors};
 
-/// Why the array must not be started with the bitmap of this member, of `device` bytes: what follows "the superblock is damaged".
+/// Why the array must not be started with this member, of `device` bytes: what follows "the superblock is damaged".
 ///
 /// # Errors
-/// No chunk, states on the superblock or on the data, or behind the end of the device.
-pub fn check(sb: &SuperV1, version: Version, bitmap: &BitmapSummary, device: Bytes) -> Result<(), String> {
+/// A bitmap on a level that can have none (`md_check_no_bitmap`: the kernel panics), and those of [`lockless_fits`].
+pub fn check(sb: &SuperV1, version: Version, bitmap: Option<&BitmapSummary>, device: Bytes) -> Result<(), String> {
+    let level = Level::from_raw(sb.level_raw()).filter(|level| !level.is_redundant());
+    if let Some(level) = level.filter(|_| sb.has(feature::BITMAP_OFFSET)) {
+        return Err(format!(
+            "it claims a bitmap, which {} cannot have; --update=no-bitmap takes it away",
+            level.name()
+        ));
+    }
+    match bitmap.filter(|bitmap| bitmap.kind == Kind::Lockless) {
+        Some(bitmap) => lockless_fits(sb, version, bitmap, device),
+        None => Ok(()),
+    }
+}
+
+/// Whether the states of a lockless bitmap lie where nothing else does (`llbitmap_read_sb`, `llbitmap_init`).
+///
+/// # Errors
+/// No chunk at all (the kernel panics), states on the superblock or on the data, or behind the end of the device.
+fn lockless_fits(sb: &SuperV1, version: Version, bitmap: &BitmapSummary, device: Bytes) -> Result<(), String> {
     let Some(level) = Level::from_raw(sb.level_raw()) else { return Ok(()) };
     let sync = sync_sectors(level, sb.layout(), Sectors(sb.chunksize().into()), sb.raid_disks(), Sectors(sb.size())).0;
     let chunk = match version {
@@ -47,8 +66,7 @@ fn first_chunk(sync: u64, room: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bitmap::header::{BitmapSuper, Kind, NewBitmap};
-    use crate::superblock::v1::feature;
+    use crate::bitmap::header::{BitmapSuper, NewBitmap};
     use crate::uuid::Uuid;
 
     const DEVICE: u64 = 8 << 20;
@@ -84,7 +102,7 @@ mod tests {
         let first_use = lockless::is_first_use(&bitmap);
         let summary =
             BitmapSummary { kind: Kind::Lockless, start, sb: bitmap, first_use, chunk_bytes: None, chunks: None };
-        check(&sb, Version::V1(minor), &summary, Bytes(DEVICE))
+        check(&sb, Version::V1(minor), Some(&summary), Bytes(DEVICE))
     }
 
     #[test]
@@ -93,6 +111,18 @@ mod tests {
             assert_eq!(verdict(minor, |_, _| ()), Ok(()));
             assert_eq!(verdict(minor, |_, b| b.set_state(8)), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_bitmap_on_a_level_that_has_none_is_refused_for_the_kernel_panics() {
+        for level in [0, -1] {
+            let claims = |sb: &mut SuperV1, _: &mut BitmapSuper| sb.set_level_raw(level);
+            assert!(verdict(Minor::V2, claims).unwrap_err().contains("it claims a bitmap"));
+        }
+        let mut sb = SuperV1::empty();
+        assert_eq!(check(&sb, Version::V090, None, Bytes(DEVICE)), Ok(()));
+        sb.set_feature_map(feature::BITMAP_OFFSET);
+        assert!(check(&sb, Version::V090, None, Bytes(DEVICE)).is_err());
     }
 
     #[test]
