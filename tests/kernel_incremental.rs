@@ -359,3 +359,167 @@ fn auto_detect_says_when_the_kernel_cannot() {
     let out = mdadm("--auto-detect");
     assert!(out.status == 1 && out.stderr.contains("use --assemble --scan"), "{out:?}");
 }
+
+#[test]
+fn assemble_completes_what_came_one_by_one() {
+    let d = disks(3, SIZE);
+    let uuid = "01234567:89abcdef:01234567:89abcdef";
+    let all = d.join(" ");
+    let by_name = format!("-A /dev/md/it {all}");
+    let others = format!("-A /dev/md/it {} {}", d[1], d[2]);
+    let by_uuid = format!("-A /dev/md/other --uuid={uuid}");
+    for how in [by_name.as_str(), &others, "-A --scan", &by_uuid] {
+        sh("rm -rf /dev/md");
+        stopped(&format!("-l5 -n3 -b internal -u {uuid}"), &d);
+        add(&d[0]);
+        mdadm(&format!("{how} --plan")).ok();
+        assert!(mdstat().contains("inactive"), "{how}: {}", mdstat());
+        let out = mdadm(how).ok();
+        assert_eq!(out.stdout, "mdadm: /dev/md/it has been started with 3 drives.\n", "{how}: {out:?}");
+        assert!(arrays() == ["md127"] && mdstat().contains("[UUU]"), "{how}: {}", mdstat());
+        assert_eq!(
+            out.stderr.contains("Merging with already-assembled /dev/md/it"),
+            how.contains("other") || how.contains("--scan"),
+            "{how}: {out:?}"
+        );
+        data_is_right("md127", 1);
+        stop();
+    }
+    // Not enough: what was there stays, and the rest may still come.
+    add(&d[0]);
+    let out = mdadm(&format!("-A /dev/md/it {}", d[1]));
+    assert!(out.status == 1 && out.stderr.contains("assembled from 2 drives - need all 3"), "{out:?}");
+    assert!(mdstat().contains(&d[0][5..]), "{}", mdstat());
+    let out = mdadm(&format!("-A /dev/md/it --run {}", d[1])).ok();
+    assert!(out.stdout.contains("with 2 drives (out of 3)"), "{out:?}");
+    assert!(add(&d[2]).contains("which is already active"));
+    wait_sync("md127");
+    data_is_right("md127", 1);
+}
+
+#[test]
+fn arrays_of_arrays_and_of_partitions_come_up() {
+    let d = disks(4, SIZE);
+    let inner = |n: usize| {
+        format!(
+            "--create /dev/md{n} --run --quiet --assume-clean -b none -N any:in{n} -l1 -n2 {} {}",
+            d[2 * n],
+            d[2 * n + 1]
+        )
+    };
+    mdadm(&inner(0)).ok();
+    mdadm(&inner(1)).ok();
+    mdadm("--create /dev/md5 --run --quiet -N any:out -l0 -n2 /dev/md0 /dev/md1").ok();
+    write_pattern("/dev/md5", 0, DATA, 3);
+    stop();
+    d.iter().for_each(|device| drop(add(device)));
+    assert!(add("/dev/md/in1").contains("/dev/md/out, not enough to start"));
+    assert!(add("/dev/md/in0").contains("/dev/md/out, which has been started"));
+    data_is_right(fs::read_link("/dev/md/out").unwrap().to_str().unwrap().trim_start_matches("/dev/"), 3);
+    stop();
+    sh(&format!("losetup -d {}", d.join(" ")));
+    // Partitions; the disk itself has none of it.
+    let parts = |file: &str| {
+        fs::File::create_new(file).unwrap().set_len(32 * MIB).unwrap();
+        let disk = sh(&format!(
+            "printf 'label: dos\n2048,20480\n22528,20480\n' | sfdisk -q {file}; losetup -fP --show {file}"
+        ));
+        disk.trim_end().to_owned()
+    };
+    let (a, b) = (parts("/mnt/partitioned-a"), parts("/mnt/partitioned-b"));
+    mdadm(&format!("--create /dev/md0 --run --quiet --assume-clean -b none -e 1.0 -N any:parts -l1 -n2 {a}p1 {b}p2"))
+        .ok();
+    write_pattern("/dev/md0", 0, DATA, 4);
+    stop();
+    let out = mdadm(&format!("-I {a}"));
+    assert_eq!(out.status, 1, "{out:?}");
+    add(&format!("{a}p1"));
+    let out = mdadm(&format!("-I {b}"));
+    assert_eq!(out.status, 1, "{out:?}");
+    assert!(add(&format!("{b}p2")).contains("/dev/md/parts, which has been started"));
+    data_is_right("md127", 4);
+}
+
+#[test]
+fn a_bare_disk_becomes_a_spare_where_policies_say_so() {
+    let d = disks(6, SIZE);
+    fs::create_dir_all("/dev/disk/by-path").unwrap();
+    for (n, device) in d.iter().enumerate() {
+        sh(&format!("ln -sf {device} /dev/disk/by-path/p-{n}"));
+    }
+    mdadm(&format!("--create /dev/md0 --run --quiet -b none -l1 -n2 {} missing", d[0])).ok();
+    mdadm(&format!("--create /dev/md1 --run --quiet -b none -l1 -n3 {} missing missing", d[1])).ok();
+    let with = |conf: &str, device: &str| {
+        fs::write("/mnt/conf", conf).unwrap();
+        mdadm(&format!("-I -vv -c /mnt/conf {device}"))
+    };
+    let left_alone = |conf: &str, device: &str, why: &str| {
+        let out = with(conf, device);
+        assert!(out.status == 1 && out.stderr.contains(why), "{conf}: {out:?}");
+        assert!(!mdstat().contains(&device[5..]), "{conf}: {}", mdstat());
+    };
+    // btrfs begins where the reference does not look; a partition table is no bare disk either.
+    sh(&format!("printf '_BHRfS_M' | dd of={} bs=1 seek=65600 conv=notrunc status=none", d[5]));
+    left_alone("POLICY domain=d action=spare", &d[5], "not bare");
+    sh(&format!("dd if=/dev/zero of={} bs=64K count=2 status=none; echo , | sfdisk -q {} || true", d[5], d[5]));
+    left_alone("POLICY domain=d action=force-spare", &d[5], "not bare");
+    left_alone("POLICY action=spare", &d[2], "not in a compatible domain");
+    left_alone("POLICY domain=d path=p-2 action=spare", &d[2], "not in a compatible domain");
+    left_alone(
+        "POLICY domain=d\nPOLICY path=p-2 action=ignore\nPOLICY action=spare",
+        &d[2],
+        "no recognisable superblock",
+    );
+    left_alone("POLICY domain=d metadata=0.90 action=spare", &d[2], "metadata type doesn't match");
+    // Who lacks most gets it first.
+    let spare = "POLICY domain=d action=spare";
+    let plan = mdadm(&format!("-I --plan -c /mnt/conf {}", d[2]));
+    assert!(plan.status == 1 && plan.stdout.is_empty(), "{plan:?}");
+    for (n, array) in [(2, "md1"), (3, "md0")] {
+        let out = with(spare, &d[n]).ok();
+        assert!(out.stderr.contains(&format!("added {} as spare for {array}", d[n])) || n == 3, "{out:?} {}", mdstat());
+        wait_until(Duration::from_secs(20), "it is in", || mdstat().contains(&d[n][5..]));
+    }
+    wait_sync("md1");
+    wait_sync("md0");
+    // The place that lost a disk.
+    mdadm(&format!("-If {} --path p-4", &d[0][5..])).ok();
+    let out = with("POLICY domain=d action=spare-same-slot", &d[4]).ok();
+    assert!(
+        out.stderr.contains("as spare for md0") && !fs::exists("/run/mdadm/failed-slots/p-4").unwrap(),
+        "{out:?} {}",
+        mdstat()
+    );
+}
+
+#[test]
+fn a_former_member_is_made_a_spare_only_by_force() {
+    let d = disks(2, SIZE);
+    mdadm(&format!("--create /dev/md0 --run --quiet --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", d[1])).ok();
+    write_pattern("/dev/md0", 0, DATA, 2);
+    for (action, line) in [("include", "not adding"), ("re-add", "can only add"), ("spare", "can only add")] {
+        fs::write("/mnt/conf", format!("POLICY action={action}\n")).unwrap();
+        let out = mdadm(&format!("-I -c /mnt/conf {}", d[1]));
+        assert!(out.status == 2 && out.stderr.contains(line), "{action}: {out:?}");
+    }
+    fs::write("/mnt/conf", "POLICY action=force-spare\n").unwrap();
+    assert!(mdadm(&format!("-I -c /mnt/conf {}", d[1])).ok().stderr.contains("which is already active."));
+    wait_sync("md0");
+    mdadm(&format!("/dev/md0 --fail {}", d[0])).ok();
+    data_is_right("md0", 2);
+}
+
+#[test]
+fn the_configuration_gives_kernel_names_and_attributes() {
+    let d = disks(2, SIZE);
+    stopped("-l1 -n2 -b none", &d);
+    fs::write("/mnt/conf", "CREATE names=yes\nSYSFS name=/dev/md/it sync_speed_max=1234\n").unwrap();
+    for device in &d {
+        mdadm(&format!("-I -c /mnt/conf {device}")).ok();
+    }
+    assert_eq!(arrays(), ["md_it"], "{}", mdstat());
+    assert_eq!(attr("md_it", "sync_speed_max"), "1234 (local)");
+    assert_eq!(fs::read_link("/dev/md/it").unwrap().to_str().unwrap(), "/dev/md_it");
+    data_is_right("md_it", 1);
+}

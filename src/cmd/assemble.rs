@@ -4,6 +4,7 @@ mod bitmap_maps;
 pub(super) mod probe;
 mod report;
 pub(super) mod scan;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,10 @@ use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::{Conf, SysfsLine};
 use crate::host::devmap::block_dev;
+use crate::host::kernel_log;
 use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
+use crate::host::node::OpenArray;
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
 use crate::plan::assemble::{BitmapTarget, Candidate, Content, Degraded, Line, LogChange, Update, Wishes};
@@ -125,23 +128,32 @@ pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_
 
 fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
     let (typed, candidates) = (&asked.typed, asked.candidates);
-    let (lock, node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
+    let (lock, mut node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
     let mut wishes = Wishes { settings: asked.settings.to_vec(), ..wishes(req, host, &node)? };
     wishes.maps = bitmap_maps::read(&wishes, candidates);
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
     let members = report::begin(&req.common, &wishes, candidates);
-    let decision = decide(&wishes, candidates, &node).map_err(|(lines, refusal)| {
+    let mut decision = decide(&wishes, candidates, &node).map_err(|(lines, refusal)| {
         say(&lines);
         if !wishes.searched {
             name_holders(req, host, candidates);
         }
         refusal
     })?;
+    let there = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid);
+    let waits = there.and_then(|(uuid, _)| waiting::find(host, *uuid));
+    if let Some(found) = &waits {
+        let merged = waiting::merge(req, host, asked, (&mut wishes, &mut node), (found, decision.uuid));
+        decision = merged.map_err(|(lines, refusal)| {
+            say(&lines);
+            refusal
+        })?;
+    }
     say(&decision.lines);
     say(&members);
-    if let Some((_, path)) = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid) {
+    if let Some((_, path)) = there.filter(|_| waits.is_none()) {
         let line = format!("Found some drive for an array that is already active: {}", path.display());
         return Err(Refusal::new(line).hint("giving up."));
     }
@@ -154,7 +166,8 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     if req.common.plan {
         return Ok(put(Exit::OK, Some(decision.plan)));
     }
-    Ok(put(execute(req, host, lock, &decision, &wishes)?, None))
+    let array = waits.map(|found| found.open(host)).transpose()?;
+    Ok(put(execute(req, host, (lock, array), &node.devname, &decision, &wishes)?, None))
 }
 
 /// All block devices, the last of /proc/partitions first, as the reference looks through them.
@@ -313,13 +326,17 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
 fn execute(
     req: &AssembleRequest,
     host: &Host,
-    lock: Option<MapLock>,
+    (lock, array): (Option<MapLock>, Option<OpenArray>),
+    devname: &str,
     decision: &Decision,
     wishes: &Wishes,
 ) -> Result<Exit, Refusal> {
     let mut session = Session::new(host, &req.common);
-    session.lock = lock;
+    (session.lock, session.lock_to_the_end, session.array) = (lock, true, array);
+    kernel_log::mark_start(&host.dev, devname, decision.sb.events());
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
+    // udev may run programs that want it.
+    session.lock = None;
     if decision.start.waits {
         complain(format!("{} {}", wishes.shown, decision.start.said));
         return Ok(Exit::OK);

@@ -38,11 +38,19 @@ pub fn choose(
         path: Some(path.clone()),
     };
     let map: Vec<MapEntry> = map.into_iter().chain(planned.iter().map(given)).collect();
-    let by_number = |n: u32| format!("md{n}");
-    let free = || names::free_number(host, &map).map(by_number);
-    let devname = number.map(by_number).or_else(|| by_name(host, path, &map)).or_else(free);
-    let devname = devname.ok_or_else(|| Refusal::new("no free number for another array"))?;
+    let devname = devname(host, number, path, &map)?;
     Ok((lock, Node { devname, path: path.to_owned(), readonly: common.readonly }))
+}
+
+/// The kernel name of a new array: by its number, by its name where the configuration wants that, or a free number.
+///
+/// # Errors
+/// No number is free.
+pub fn devname(host: &Host, number: Option<u32>, path: &Path, map: &[MapEntry]) -> Result<String, Refusal> {
+    let by_number = |n: u32| format!("md{n}");
+    let free = || names::free_number(host, map).map(by_number);
+    let devname = number.map(by_number).or_else(|| by_name(host, path, map)).or_else(free);
+    devname.ok_or_else(|| Refusal::new("no free number for another array"))
 }
 
 /// `md_home` for /dev/md/home, where the configuration has `CREATE names=yes` and no other array is called so.

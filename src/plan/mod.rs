@@ -16,6 +16,7 @@ pub mod lazy;
 pub mod manage;
 pub mod member_areas;
 pub mod place;
+pub mod policy;
 pub mod redundancy;
 pub mod restore;
 pub mod save;

@@ -100,6 +100,11 @@ impl Found {
         types.iter().any(|t| t.active && t.name == "llbitmap")
     }
 
+    /// Whether a device is one of its members.
+    pub fn holds(&self, dev: (u32, u32)) -> bool {
+        self.sysfs.members().iter().any(|m| m.get(attr::BLOCK_DEV).is_some_and(|d| (d.major, d.minor) == dev))
+    }
+
     /// What is on its members. Those whose device is gone are there too, with nothing on them.
     pub fn members(&self, host: &Host) -> Vec<Named> {
         let wishes = Wishes { searched: true, ..Wishes::default() };

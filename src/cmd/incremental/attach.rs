@@ -5,6 +5,7 @@ use std::path::Path;
 use super::array::{self, Found};
 use super::late;
 use super::report::Report;
+use super::spare;
 use crate::cli::request::{IncrementalRequest, Metadata};
 use crate::cmd::apply::{ApplyError, Session, reason};
 use crate::cmd::assemble::probe::candidate;
@@ -23,9 +24,11 @@ use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::create::Node;
 use crate::plan::incremental::{Decision, Facts, Named, Outcome, decide};
+use crate::plan::policy::{Action, allowed};
 use crate::plan::step::Plan;
 use crate::superblock::Version;
 use crate::superblock::v1::Minor;
+use crate::sysfs::attr;
 
 /// Adds the device.
 pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) -> Result<Exit, Refusal> {
@@ -34,15 +37,16 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
         if !req.common.is_quiet() {
             complain(format!("no recognisable superblock on {}.", device.display()));
         }
-        return Err(no_member(&c));
+        return spare::run(req, conf, host, &c)?.ok_or_else(|| no_member(&c));
     };
+    let allowed = allowed(&conf.policies, &spare::place(host, req, c.dev), Some(format_name(m.version)));
     let lines = matching(conf, &c, m)?;
     let line = lines.first().copied();
     let local = match (line, local(req, conf, host)) {
         (Some(_), _) => Local::All,
         (None, local) => local,
     };
-    if line.is_none() && !may_start(conf.auto.as_deref(), m, &local) {
+    if line.is_none() && (allowed.not_by_itself || !may_start(conf.auto.as_deref(), m, &local)) {
         let said = format!(
             "{} has metadata type {} for which auto-assembly is disabled",
             device.display(),
@@ -58,7 +62,8 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
     let foreign = !is_local(m, &local);
     let named = Named { kname: kname.replace('/', "!"), candidate: c.clone() };
     let found = array::find(host, &map, uuid);
-    let attach = Attach { req, host, device, new: &named, foreign };
+    let action = allowed.action;
+    let attach = Attach { req, conf, host, device, new: &named, foreign, action };
     match found {
         Some(found) if found.runs() => late::run(&attach, &found, m, lock),
         Some(found) => attach.to_existing(&found, lock),
@@ -176,19 +181,21 @@ fn still_free(host: &Host, device: &Path) -> Result<(), Refusal> {
 pub struct Attach<'a> {
     pub req: &'a IncrementalRequest,
 
+    pub conf: &'a Conf,
     pub host: &'a Host,
     /// As typed.
     pub device: &'a Path,
     pub new: &'a Named,
     pub foreign: bool,
+    /// What policies allow.
+    pub action: Action,
 }
 
 impl Attach<'_> {
     fn to_new(&self, typed: &TypedName, lock: Option<MapLock>, map: &[MapEntry]) -> Result<Exit, Refusal> {
         self.host.need_md(self.req.common.plan)?;
-        let number = typed.number.or_else(|| names::free_number(self.host, map));
-        let number = number.ok_or_else(|| Refusal::new("no free number for another array"))?;
-        let node = Node { devname: format!("md{number}"), path: typed.path.clone(), readonly: false };
+        let devname = crate::cmd::node::devname(self.host, typed.number, &typed.path, map)?;
+        let node = Node { devname, path: typed.path.clone(), readonly: false };
         let facts = Facts {
             node: &node,
             fresh: true,
@@ -196,6 +203,7 @@ impl Attach<'_> {
             attached: &[],
             spoilt: false,
             foreign: self.foreign,
+            settings: &self.conf.sysfs,
             lockless_set: false,
             run: self.req.common.run,
         };
@@ -215,6 +223,7 @@ impl Attach<'_> {
             attached: &attached,
             spoilt: found.spoilt(),
             foreign: self.foreign,
+            settings: &self.conf.sysfs,
             lockless_set: found.lockless_set(),
             run: self.req.common.run,
         };
@@ -239,11 +248,6 @@ impl Attach<'_> {
         session
     }
 
-    /// A policy lets a device be made a spare, whatever was on it.
-    pub fn forced(&self) -> bool {
-        false
-    }
-
     pub fn report(&self, node: &Node) -> Report<'_> {
         Report::new(&self.req.common, self.device, &node.devname, &node.path, self.foreign)
     }
@@ -263,6 +267,11 @@ impl Attach<'_> {
             return Ok(Exit::OK);
         }
         if let Err(e) = start(session, self.host, &node.devname, d) {
+            // Somebody else, without the lock, was faster.
+            if session.array.as_ref().and_then(|a| a.sysfs.get(attr::ARRAY_STATE)).is_some_and(|s| s.is_running()) {
+                report.runs_already();
+                return Ok(Exit::OK);
+            }
             let why = e.line.rsplit(": ").next().unwrap_or_default().to_owned();
             report.failed_to_start(&why);
             e.after.iter().for_each(complain);

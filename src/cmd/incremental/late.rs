@@ -9,6 +9,7 @@ use crate::host::map::MapLock;
 use crate::kernel::md::disk;
 use crate::plan::assemble::Member;
 use crate::plan::create::Node;
+use crate::plan::policy::Action;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::v1::{Role, devflag};
 
@@ -19,7 +20,7 @@ pub fn run(attach: &Attach<'_>, found: &Found, m: &Member, lock: Option<MapLock>
     if m.sb.role() == Role::Spare {
         spare(attach, &node, m, array)?;
     } else {
-        let full = attach.req.common.run && attach.forced();
+        let full = attach.action == Action::ForceSpare;
         let mut common = attach.req.common.clone();
         common.verbose = -1;
         manage::late(attach.host, &common, array, attach.device, full).map_err(|why| refused(attach, &node, why))?;
@@ -36,7 +37,7 @@ pub fn run(attach: &Attach<'_>, found: &Found, m: &Member, lock: Option<MapLock>
 /// In the words of the reference, then the reason.
 fn refused(attach: &Attach<'_>, node: &Node, why: Refusal) -> Refusal {
     let (shown, array) = (attach.device.display(), node.path.display());
-    let line = if attach.req.common.run || attach.forced() {
+    let line = if attach.req.common.run || attach.action >= Action::ReAdd {
         format!("can only add {shown} to {array} as a spare, and force-spare is not set.")
     } else {
         format!("not adding {shown} to active array (without --run) {array}")

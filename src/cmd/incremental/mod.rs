@@ -1,12 +1,13 @@
 //! `--incremental`: what udev calls for each device that is found, and for each that is gone.
 
-mod array;
+pub(super) mod array;
 mod attach;
 mod late;
 mod map;
 mod remove;
 mod report;
 mod scan;
+mod spare;
 
 use crate::cli::request::IncrementalRequest;
 use crate::cmd::print::complain;
@@ -45,7 +46,7 @@ fn dispatch(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Result<Exit, 
         map::rebuild(req, host)?;
     }
     if req.common.scan {
-        return scan::run(req, host);
+        return scan::run(req, conf, host);
     }
     match req.devices.as_slice() {
         [] if req.rebuild_map => Ok(Exit::OK),

@@ -8,6 +8,7 @@ use crate::cmd::print::{complain, out};
 use crate::cmd::save;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::plan::create::Node;
 use crate::plan::incremental::{Facts, Outcome, decide};
 use crate::plan::step::Plan;
@@ -15,7 +16,7 @@ use crate::sysfs::attr;
 use crate::sysfs::value::MetadataVersion;
 
 /// Starts what can be started; the status is bad where something cannot.
-pub fn run(req: &IncrementalRequest, host: &Host) -> Result<Exit, Refusal> {
+pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Result<Exit, Refusal> {
     let (mut exit, mut shown) = (Exit::OK, Plan::default());
     for devname in host.sysfs.arrays() {
         // One lock an array: who comes with a device meanwhile need not wait for all.
@@ -28,7 +29,7 @@ pub fn run(req: &IncrementalRequest, host: &Host) -> Result<Exit, Refusal> {
         }
         let mut session = Session::new(host, &req.common);
         (session.lock, session.lock_to_the_end) = (lock, true);
-        match one(req, host, &found, &mut session, &mut shown) {
+        match one(req, conf, host, &found, &mut session, &mut shown) {
             Ok(one) => exit = exit.worst(one),
             Err(refusal) => {
                 complain(format!("failed to start array {}: {}", found.path.display(), refusal.lines.join(": ")));
@@ -44,6 +45,7 @@ pub fn run(req: &IncrementalRequest, host: &Host) -> Result<Exit, Refusal> {
 
 fn one(
     req: &IncrementalRequest,
+    conf: &Conf,
     host: &Host,
     found: &Found,
     session: &mut Session<'_>,
@@ -59,6 +61,7 @@ fn one(
         attached: &attached,
         spoilt: false,
         foreign: false,
+        settings: &conf.sysfs,
         lockless_set,
         run: true,
     };

@@ -7,7 +7,7 @@ mod plain;
 mod readd;
 
 pub use gather::array as array_facts;
-pub use readd::late;
+pub use readd::{late, new_spare};
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -24,14 +24,27 @@ use crate::superblock::v1::{Role, SuperV1, bad_blocks, devflag};
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
-/// `--incremental`: a device comes whose array runs. It is added as the member that it was where that is safe, with `full`
-/// else as a spare, which is rebuilt.
+/// `--incremental`: a bare device becomes a spare.
 ///
 /// # Errors
-/// Why it cannot come back.
-pub fn late(host: &Host, common: &Common, array: OpenArray, device: &Path, full: bool) -> Result<(), Refusal> {
-    let item = ManageItem { op: ManageOp::ReAdd, device: device.to_owned(), write_mostly: None, failfast: None };
-    let req = ManageRequest {
+/// Why the array does not take it.
+pub fn new_spare(host: &Host, common: &Common, array: OpenArray, device: &Path) -> Result<(), Refusal> {
+    let req = request(common, &array);
+    let mut manager = Manager::new(&req, host, array);
+    manager.add_spare(&item(ManageOp::AddSpare, device), &by_path(device)?)?;
+    if common.plan {
+        out(&save::shown(host, common, &manager.shown));
+    }
+    Ok(())
+}
+
+fn item(op: ManageOp, device: &Path) -> ManageItem {
+    ManageItem { op, device: device.to_owned(), write_mostly: None, failfast: None }
+}
+
+/// A request that names nothing yet.
+fn request(common: &Common, array: &OpenArray) -> ManageRequest {
+    ManageRequest {
         common: common.clone(),
         array: array.name.path.clone(),
         items: Vec::new(),
@@ -39,9 +52,18 @@ pub fn late(host: &Host, common: &Common, array: OpenArray, device: &Path, full:
         any_sector_size: false,
         readonly: false,
         after: None,
-    };
+    }
+}
+
+/// `--incremental`: a device comes whose array runs. It is added as the member that it was where that is safe, with `full`
+/// else as a spare, which is rebuilt.
+///
+/// # Errors
+/// Why it cannot come back.
+pub fn late(host: &Host, common: &Common, array: OpenArray, device: &Path, full: bool) -> Result<(), Refusal> {
+    let req = request(common, &array);
     let mut manager = Manager::new(&req, host, array);
-    manager.late(&item, &by_path(device)?, full)?;
+    manager.late(&item(ManageOp::ReAdd, device), &by_path(device)?, full)?;
     if common.plan {
         out(&save::shown(host, common, &manager.shown));
     }

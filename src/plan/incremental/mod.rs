@@ -15,6 +15,7 @@ use super::assemble::heal::heal_lazy;
 use super::assemble::identify::same_array;
 use super::assemble::naming::member;
 use super::assemble::rank::{Ranking, Verdict, rank};
+use super::assemble::settings;
 use super::assemble::steps::{add, write};
 use super::assemble::table;
 use super::assemble::{Candidate, Line, Matched};
@@ -22,6 +23,7 @@ use super::create::Node;
 use super::step::{MemberBy, Plan, Step};
 use crate::bitmap::header::Kind;
 use crate::error::{Exit, Refusal};
+use crate::host::conf::SysfsLine;
 use crate::superblock::v1::feature;
 use crate::uuid::Uuid;
 
@@ -51,6 +53,8 @@ pub struct Facts<'a> {
     pub lockless_set: bool,
     /// It is another host's by its metadata, and the configuration does not name it: nothing is written to it until somebody does.
     pub foreign: bool,
+    /// SYSFS lines of the configuration.
+    pub settings: &'a [SysfsLine],
     /// Start the array as soon as it can be: `--run`.
     pub run: bool,
 }
@@ -294,6 +298,8 @@ impl Maker<'_> {
             Outcome::Start { complete: true, .. } if !self.facts.foreign => Step::RunArray { devname },
             _ => Step::Sysfs { devname, attr: "array_state".into(), value: "read-auto".into(), verify: None },
         });
+        let uuid = self.members.get(self.ranking.chosen).map_or(Uuid::ZERO, |m| m.member.sb.set_uuid());
+        steps.extend(settings::steps(self.facts.settings, uuid, &self.facts.node.path, &self.facts.node.devname));
         steps.push(Step::Uevent { devname: self.devname() });
         Plan { steps }
     }
@@ -318,3 +324,7 @@ fn changes(e: &Edited) -> bool {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
