@@ -377,7 +377,7 @@ fn acknowledged(device: &str, count: u32) -> f64 {
 
 #[test]
 fn with_write_behind_a_slow_write_mostly_leg_does_not_hold_up_writes() {
-    let (delay, writes) = (40, 60);
+    let (delay, writes) = (100, 30);
     let fast = disk(20 * MIB);
     let slow = slow_to_write(&disk(20 * MIB), delay);
     let create = "--create /dev/md0 -q -R --assume-clean -l1 -n2 -b internal";

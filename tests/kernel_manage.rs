@@ -283,10 +283,12 @@ fn write_mostly_and_failfast_are_told_to_the_kernel_and_written() {
     assert!(!state(3).contains("write_mostly") && !state(3).contains("failfast"), "{}", state(3));
     assert_eq!(attr("md0", "sync_action"), "idle");
     // Both are taken when they are needed; the reference calls the first faulty.
-    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
-    in_sync_again();
-    mdadm(&format!("/dev/md0 --fail {}", disks[1])).ok();
-    in_sync_again();
+    for disk in &disks[..2] {
+        mdadm(&format!("/dev/md0 --fail {disk}")).ok();
+        let limit = std::time::Duration::from_secs(60);
+        vm::wait_until(limit, "the spare is rebuilt", || attr("md0", "degraded") == "0");
+        vm::wait_sync("md0");
+    }
     assert!(state(2).contains("in_sync") && state(3).contains("in_sync"), "{} {}", state(2), state(3));
     mdadm("--manage /dev/md0 --readwrite").ok();
     mdadm("--manage /dev/md0 --readonly").ok();
@@ -294,109 +296,146 @@ fn write_mostly_and_failfast_are_told_to_the_kernel_and_written() {
     assert_eq!(attr("md0", "array_state"), "clean");
 }
 
-/// Makes an array by ours, and lets the clocks tell its start from what follows.
-fn create_settled(words: &str, disks: &[String]) {
-    // superblocks have whole seconds, and the kernel log begins with the guest
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    mdadm(&format!("--create /dev/md0 -q --run --assume-clean {words} {}", disks.join(" "))).ok();
-    vm::write_pattern("/dev/md0", 0, 24 * MIB, 1);
-    // a bitmap's daemon has cleared what was written
-    std::thread::sleep(std::time::Duration::from_secs(5));
+/// An array that time is left to.
+struct Settled {
+    name: &'static str,
+    words: String,
+    disks: Vec<String>,
+}
+
+impl Settled {
+    /// Makes arrays by ours, all at once as it takes time, and lets the clocks tell their start from what follows. `more` disks
+    /// of each are not in the array.
+    fn arrays(shapes: &[(&str, usize)], more: usize) -> Vec<Settled> {
+        // superblocks have whole seconds, and the kernel log begins with the guest
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let mut arrays: Vec<Settled> = Vec::new();
+        for ((words, count), name) in shapes.iter().zip(["md0", "md1", "md2", "md3"]) {
+            let words = vm::or_internal(words);
+            if arrays.iter().any(|a| a.words == words) {
+                continue;
+            }
+            let disks = vm::disks(count + more, 64 * MIB);
+            let members = disks[..*count].join(" ");
+            mdadm(&format!("--create /dev/{name} -q --run --assume-clean --delay=1 {words} {members}")).ok();
+            arrays.push(Settled { name, words, disks });
+        }
+        arrays.iter().for_each(|a| a.write(0, 24, 1));
+        // a bitmap's daemon has cleared what was written
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        arrays
+    }
+
+    /// MiB `at` to `at + count`.
+    fn write(&self, at: u64, count: u64, seed: u64) {
+        vm::write_pattern(&format!("/dev/{}", self.name), at * MIB, count * MIB, seed);
+    }
+
+    #[track_caller]
+    fn verify(&self, at: u64, count: u64, seed: u64) {
+        let bad = vm::verify_pattern(&format!("/dev/{}", self.name), at * MIB, count * MIB, seed);
+        assert!(bad.is_empty(), "{}: {} blocks", self.words, bad.len());
+    }
+
+    /// Manage mode; `#N` is its Nth disk.
+    #[track_caller]
+    fn manage(&self, line: &str) -> Output {
+        let disks = self.disks.iter().enumerate();
+        let line = disks.fold(line.to_owned(), |line, (n, disk)| line.replace(&format!("#{n}"), disk));
+        mdadm(&format!("/dev/{} {line}", self.name)).ok()
+    }
+
+    fn in_sync_again(&self) {
+        let limit = std::time::Duration::from_secs(60);
+        vm::wait_until(limit, "all members are in sync", || attr(self.name, "degraded") == "0");
+        vm::wait_sync(self.name);
+    }
 }
 
 /// Time passes, and superblocks are written: a member that leaves now left later than whatever was before.
-fn settle() {
+fn settle(arrays: &[Settled]) {
     std::thread::sleep(std::time::Duration::from_secs(4));
-    vm::write_pattern("/dev/md0", 40 * MIB, MIB, 1);
+    arrays.iter().for_each(|a| a.write(40, 1, 1));
     std::thread::sleep(std::time::Duration::from_secs(1));
-}
-
-fn in_sync_again() {
-    vm::wait_until(std::time::Duration::from_secs(60), "all members are in sync", || attr("md0", "degraded") == "0");
-    vm::wait_sync("md0");
 }
 
 #[test]
 fn a_member_that_left_comes_back_by_the_bitmap_while_the_array_ran_on() {
-    let mut arrays = [
-        ("-l1 -n2 --bitmap=internal", 2),
-        ("-l1 -n2 --bitmap=lockless", 2),
-        ("-l5 -n3 --bitmap=lockless", 3),
-        ("-l10 -n4 --bitmap=lockless", 4),
-    ]
-    .map(|(words, count)| (vm::or_internal(words), count))
-    .to_vec();
-    arrays.dedup();
-    for (words, count) in &arrays {
-        let (words, count) = (words.as_str(), *count);
-        let disks = vm::disks(count, 64 * MIB);
-        create_settled(words, &disks);
-        for (round, op) in ["--re-add", "--add", "--re-add"].into_iter().enumerate() {
-            mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
-            vm::write_pattern("/dev/md0", 4 * MIB, MIB, 2 + round as u64);
-            let out = mdadm(&format!("/dev/md0 {op} {}", disks[1])).ok();
-            assert!(out.stderr.starts_with(&format!("mdadm: re-added {}\n", disks[1])), "{words}: {}", out.stderr);
-            assert!(out.stderr.contains("the bitmap covers what"), "{}", out.stderr);
-            in_sync_again();
-            settle();
+    let arrays = Settled::arrays(
+        &[
+            ("-l1 -n2 --bitmap=internal", 2),
+            ("-l1 -n2 --bitmap=lockless", 2),
+            ("-l5 -n3 --bitmap=lockless", 3),
+            ("-l10 -n4 --bitmap=lockless", 4),
+        ],
+        0,
+    );
+    for (round, op) in ["--re-add", "--add", "--re-add"].into_iter().enumerate() {
+        for array in &arrays {
+            array.manage("--fail #1 --remove #1");
+            array.write(4, 1, 2 + round as u64);
+            let said = array.manage(&format!("{op} #1")).stderr;
+            assert!(said.starts_with(&format!("mdadm: re-added {}\n", array.disks[1])), "{}: {said}", array.words);
+            assert!(said.contains("the bitmap covers what"), "{said}");
         }
-        mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
-        assert_eq!(vm::verify_pattern("/dev/md0", 0, 4 * MIB, 1), [0; 0], "{words}");
-        assert_eq!(vm::verify_pattern("/dev/md0", 4 * MIB, MIB, 4), [0; 0], "{words}");
-        assert_eq!(vm::verify_pattern("/dev/md0", 5 * MIB, 19 * MIB, 1), [0; 0], "{words}");
-        mdadm("--stop /dev/md0").ok();
+        arrays.iter().for_each(Settled::in_sync_again);
+        settle(&arrays);
+    }
+    for array in &arrays {
+        array.manage("--fail #0 --remove #0");
+        array.verify(0, 4, 1);
+        array.verify(4, 1, 4);
+        array.verify(5, 19, 1);
     }
 }
 
 /// docs/lockless.md: a member comes back after another had been rebuilt in its place and had left too. The reference takes it
 /// for in sync, and what was written since it left is read back as it was before.
-fn comes_back_after_a_successor(words: &str, count: usize, stop: bool) {
-    let words = &vm::or_internal(words);
-    let disks = vm::disks(count + 1, 64 * MIB);
-    let (old, new) = (&disks[0], &disks[count]);
-    create_settled(words, &disks[..count]);
-    mdadm(&format!("/dev/md0 --fail {old} --remove {old}")).ok();
-    vm::write_pattern("/dev/md0", 0, 20 * MIB, 7);
-    mdadm(&format!("/dev/md0 --add {new}")).ok();
-    in_sync_again();
-    std::thread::sleep(std::time::Duration::from_secs(6));
-    mdadm(&format!("/dev/md0 --fail {new} --remove {new}")).ok();
-    if stop {
-        mdadm("--stop /dev/md0").ok();
-        vm::reference(&format!("--assemble --run /dev/md0 {}", disks[1..count].join(" "))).ok();
-    }
-    let out = mdadm(&format!("/dev/md0 --re-add {old}")).ok();
-    let (note, rest) = out.stderr.split_once('\n').unwrap();
-    assert!(note.starts_with("mdadm: note: what is overwritten is saved; "), "{words}: {}", out.stderr);
-    assert!(rest.starts_with(&format!("mdadm: added {old}\n")), "{words}: {}", out.stderr);
-    assert!(out.stderr.contains("not proven"), "{}", out.stderr);
-    in_sync_again();
-    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
-    assert_eq!(vm::verify_pattern("/dev/md0", 0, 20 * MIB, 7), [0; 0], "{words}");
-    mdadm("--stop /dev/md0").ok();
-}
-
 #[test]
 fn a_member_that_comes_back_after_a_successor_was_rebuilt_in_its_place_is_rebuilt_fully() {
-    comes_back_after_a_successor("-l1 -n2 --bitmap=lockless", 2, false);
-    comes_back_after_a_successor("-l1 -n2 --bitmap=internal", 2, true);
-    comes_back_after_a_successor("-l5 -n3 --bitmap=lockless", 3, true);
+    let shapes = [("-l1 -n2 --bitmap=lockless", 2), ("-l1 -n3 --bitmap=internal", 3), ("-l5 -n3 --bitmap=lockless", 3)];
+    let arrays = Settled::arrays(&shapes, 1);
+    let new = |array: &Settled| format!("#{}", array.disks.len() - 1);
+    for array in &arrays {
+        array.manage("--fail #0 --remove #0");
+        array.write(0, 20, 7);
+        array.manage(&format!("--add {}", new(array)));
+    }
+    arrays.iter().for_each(Settled::in_sync_again);
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    for array in &arrays {
+        array.manage(&format!("--fail {0} --remove {0}", new(array)));
+        // The first one runs on.
+        if array.name != "md0" {
+            mdadm(&format!("--stop /dev/{}", array.name)).ok();
+            let left = array.disks[1..array.disks.len() - 1].join(" ");
+            vm::reference(&format!("--assemble --run /dev/{} {left}", array.name)).ok();
+        }
+        let said = array.manage("--re-add #0").stderr;
+        let (note, rest) = said.split_once('\n').unwrap();
+        assert!(note.starts_with("mdadm: note: what is overwritten is saved; "), "{}: {said}", array.words);
+        assert!(rest.starts_with(&format!("mdadm: added {}\n", array.disks[0])), "{}: {said}", array.words);
+        assert!(said.contains("not proven"), "{said}");
+        array.in_sync_again();
+        array.manage("--fail #1 --remove #1");
+        array.verify(0, 20, 7);
+    }
 }
 
 #[test]
 fn failed_members_come_back_all_at_once_and_missing_ones_are_found() {
-    let disks = vm::disks(4, 64 * MIB);
-    create_settled("-l6 -n4 --bitmap=internal", &disks);
+    let arrays = Settled::arrays(&[("-l6 -n4 --bitmap=internal", 4)], 0);
+    let disks = &arrays[0].disks;
     mdadm(&format!("/dev/md0 --fail {} {}", disks[0], disks[3])).ok();
     vm::write_pattern("/dev/md0", 0, 8 * MIB, 9);
     let out = mdadm("/dev/md0 --re-add faulty").ok();
     assert_eq!(out.stderr.matches(" to md0 succeed\n").count(), 2, "{}", out.stderr);
-    in_sync_again();
-    settle();
+    arrays[0].in_sync_again();
+    settle(&arrays);
     mdadm(&format!("/dev/md0 --fail {0} {1} --remove {0} {1}", disks[0], disks[1])).ok();
     let out = mdadm("--manage /dev/md0 --test --re-add missing").ok();
     assert_eq!(out.stderr.matches("re-added ").count(), 2, "{}", out.stderr);
-    in_sync_again();
+    arrays[0].in_sync_again();
     assert_eq!(mdadm("--manage /dev/md0 --test --re-add missing").status, 2);
     mdadm(&format!("/dev/md0 --fail {} {}", disks[2], disks[3])).ok();
     assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 9), [0; 0]);
