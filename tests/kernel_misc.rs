@@ -249,3 +249,38 @@ fn waiting_shows_how_far_it_is_on_a_terminal_and_nothing_else_where() {
     let out = mdadm("--wait /dev/md0").ok();
     assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("", ""));
 }
+
+#[test]
+fn who_is_not_root_is_told_so_before_anything_else() {
+    let disks = vm::disks(4, 20 * MIB);
+    let (a, b, c, d) = (&disks[0], &disks[1], &disks[2], &disks[3]);
+    mdadm(&format!("--create /dev/md0 -q --run --assume-clean -l1 -n2 -b none {a} {b}")).ok();
+    sh("chmod 666 /dev/loop* /dev/md0");
+    let nobody = |line: &str| {
+        let words = ["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_mdadm")];
+        vm::run("setpriv", &words.into_iter().chain(line.split_whitespace()).collect::<Vec<_>>(), "")
+    };
+    for line in [
+        format!("--create /dev/md1 --run -l1 -n2 {c} {d}"),
+        format!("--create /dev/md1 --ensure -l1 -n2 {c} {d}"),
+        format!("--build /dev/md1 -l1 -n2 {c} {d}"),
+        format!("/dev/md0 --add {c}"),
+        format!("/dev/md0 --plan --fail {a}"),
+        format!("--assemble /dev/md1 {c}"),
+        format!("--ensure-absent /dev/md0 {a}"),
+        "--stop /dev/md0".into(),
+        "--stop --scan".into(),
+        "--readonly /dev/md0".into(),
+        "--action=check /dev/md0".into(),
+        "--detail /dev/md0".into(),
+    ] {
+        let out = nobody(&line);
+        let want = "mdadm: must be super-user to perform this action\n";
+        assert_eq!((out.status, out.stdout.as_str(), out.stderr.as_str()), (1, "", want), "{line}");
+    }
+    for line in [format!("--examine {a}"), format!("--query {a}"), "--wait /dev/md0".into()] {
+        assert!(!nobody(&line).stderr.contains("super-user"), "{line}");
+    }
+    sh("truncate -s 20M /mnt/image; chmod 666 /mnt/image");
+    nobody("--create x --offline --run -l1 -n2 --saved-metadata=none /mnt/image missing").ok();
+}

@@ -47,6 +47,10 @@ use crate::host::names;
 /// Does what was asked for.
 #[must_use]
 pub fn run(mut request: Request) -> Exit {
+    if needs_root(&request) && !nix::unistd::geteuid().is_root() {
+        print::complain("must be super-user to perform this action");
+        return Exit::FAIL;
+    }
     let conf = configured::configure(&mut request);
     match request {
         Request::Show(text) => show(&text),
@@ -76,6 +80,19 @@ pub fn run(mut request: Request) -> Exit {
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
+    }
+}
+
+/// Whether only root can do it. What reads superblocks, or writes to images, is left to the rights on the files.
+fn needs_root(request: &Request) -> bool {
+    use crate::cli::request::MiscAction::{Stop, SyncAction};
+    match request {
+        Request::Create(r) => !r.common.offline,
+        Request::Misc(r) => {
+            r.items.iter().map(|i| i.0).chain(r.action).any(|action| matches!(action, Stop | SyncAction))
+        }
+        Request::Show(_) | Request::Restore(_) | Request::NotYet(_) => false,
+        _ => true,
     }
 }
 
