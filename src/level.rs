@@ -40,6 +40,9 @@ const TABLE: &[(Level, i32, &str)] = &[
     (Level::Container, -100, "container"),
 ];
 
+/// Most members of a raid6: with one more the kernel panics at the first write (`async_gen_syndrome`, seen on Linux 7.2).
+pub const MOST_RAID6: u32 = 255;
+
 /// The other words that the reference takes on the command line.
 const WORDS: &[(&str, Level)] = &[
     ("0", Level::Raid0),

@@ -4,7 +4,7 @@
 use crate::bitmap::header::Kind;
 use crate::bitmap::lockless;
 use crate::bitmap::summary::BitmapSummary;
-use crate::level::Level;
+use crate::level::{Level, MOST_RAID6};
 use crate::plan::create::sizing::sync_sectors;
 use crate::superblock::Version;
 use crate::superblock::v1::{Minor, SUPER_BYTES, SuperV1, feature};
@@ -13,13 +13,19 @@ use crate::units::{Bytes, SECTOR_BYTES, Sectors};
 /// Why the array must not be started with this member, of `device` bytes: what follows "the superblock is damaged".
 ///
 /// # Errors
-/// A bitmap on a level that can have none (`md_check_no_bitmap`: the kernel panics), and those of [`lockless_fits`].
+/// A bitmap on a level that can have none (`md_check_no_bitmap`: the kernel panics), too many members of a raid6, and those of [`lockless_fits`].
 pub fn check(sb: &SuperV1, version: Version, bitmap: Option<&BitmapSummary>, device: Bytes) -> Result<(), String> {
     let level = Level::from_raw(sb.level_raw()).filter(|level| !level.is_redundant());
     if let Some(level) = level.filter(|_| sb.has(feature::BITMAP_OFFSET)) {
         return Err(format!(
             "it claims a bitmap, which {} cannot have; --update=no-bitmap takes it away",
             level.name()
+        ));
+    }
+    if Level::from_raw(sb.level_raw()) == Some(Level::Raid6) && sb.raid_disks() > MOST_RAID6 {
+        return Err(format!(
+            "it is of a raid6 of {} members, and with more than {MOST_RAID6} the kernel panics",
+            sb.raid_disks()
         ));
     }
     match bitmap.filter(|bitmap| bitmap.kind == Kind::Lockless) {
@@ -123,6 +129,18 @@ mod tests {
         assert_eq!(check(&sb, Version::V090, None, Bytes(DEVICE)), Ok(()));
         sb.set_feature_map(feature::BITMAP_OFFSET);
         assert!(check(&sb, Version::V090, None, Bytes(DEVICE)).is_err());
+    }
+
+    #[test]
+    fn a_raid6_of_more_members_than_the_kernel_bears_is_refused() {
+        let of = |members: u32| {
+            let mut sb = SuperV1::empty();
+            sb.set_level_raw(6);
+            sb.set_raid_disks(members);
+            check(&sb, Version::V1(Minor::V2), None, Bytes(DEVICE))
+        };
+        assert_eq!(of(255), Ok(()));
+        assert!(of(256).unwrap_err().contains("a raid6 of 256 members"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{NewBitmapKind, RaidLog, old};
 use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, MemberArg, Metadata};
 use crate::error::{Exit, Refusal};
 use crate::layout;
-use crate::level::Level;
+use crate::level::{Level, MOST_RAID6};
 use crate::superblock::Version;
 use crate::superblock::raid_log::{JOURNAL_SLOTS, PPL_SLOTS};
 use crate::superblock::v1::{MAX_ROLES, Minor};
@@ -162,8 +162,8 @@ fn devices(req: &CreateRequest, level: Level, raid_disks: u32) -> Result<(), Ref
     if raid_disks < 4 && level == Level::Raid6 {
         return refuse("at least 4 raid-devices needed for level 6");
     }
-    if raid_disks > 256 && level == Level::Raid6 {
-        return refuse("no more than 256 raid-devices supported for level 6");
+    if raid_disks > MOST_RAID6 && level == Level::Raid6 {
+        return refuse(format!("no more than {MOST_RAID6} raid-devices supported for level 6"));
     }
     if raid_disks < 2 && number >= 4 {
         return refuse(format!("at least 2 raid-devices needed for level {number}"));

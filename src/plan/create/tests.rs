@@ -227,3 +227,13 @@ fn a_clustered_array_is_what_the_reference_wrote() {
     }
     assert!(same > 40 && refused > 20, "{same} rows equal, {refused} refused");
 }
+
+#[test]
+fn a_raid6_has_no_more_members_than_the_kernel_bears() {
+    let made = |count: usize| {
+        let line = format!("--level=6 --raid-devices={count} --bitmap=none {}", "a ".repeat(count));
+        ours("1.2", 64 << 20, line.trim_end()).map(|_| ())
+    };
+    assert_eq!(made(255), Ok(()));
+    assert_eq!(made(256).unwrap_err().lines, ["no more than 255 raid-devices supported for level 6"]);
+}
