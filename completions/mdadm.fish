@@ -46,6 +46,8 @@ complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are 
 complete -c mdadm -l path -d 'with --fail: where the device was plugged in; a disk that comes there may take its place' -r
 complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
 complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r
+complete -c mdadm -l watch -d 'with --examine-bitmap: look again and again (default: every 2 seconds)' -r
+complete -c mdadm -l bitmap-idle -d 'how long a block of a lockless bitmap is not written to before its chunks become clean' -r
 complete -c mdadm -l manage -d 'act on one array, named first'
 complete -c mdadm -l misc -d 'report on or act on each device named'
 complete -c mdadm -s A -l assemble -d 'put an array together again from its members'
@@ -100,4 +102,7 @@ complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing
 complete -c mdadm -l offline -d 'members may be plain files; only metadata is written, no kernel is asked'
 complete -c mdadm -l ensure -d 'leave an array alone that is as asked for, start it if it is stopped; status 16 if it differs'
 complete -c mdadm -l ensure-absent -d 'stop the array named first and clear its own members; none is fine'
+complete -c mdadm -l map -d 'with --examine-bitmap: draw a lockless bitmap as a grid'
+complete -c mdadm -l ranges -d 'with --examine-bitmap: list runs of chunks in the same state'
+complete -c mdadm -l proactive-sync -d 'build the parity of what was never written now (raid4/5/6, lockless bitmap)'
 complete -c mdadm -l allow-sector-size-change -d 'add devices with larger sectors than the array has'

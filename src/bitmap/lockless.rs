@@ -272,6 +272,17 @@ pub fn finest_chunk(sync_sectors: u64) -> u64 {
     chunk
 }
 
+/// Stands for `--bitmap-chunk=auto` where a coarsest chunk is asked for.
+pub const FINEST: u64 = 0;
+/// [`finest_room`] takes no more than this, in sectors: 8 MiB.
+const MOST_ROOM_SECTORS: u32 = 16384;
+
+/// The room, in sectors, for the finest chunk that the kernel has, as far as that is worth it.
+#[must_use]
+pub fn finest_room(sync_sectors: u64) -> u32 {
+    room_for_chunk(sync_sectors, MIN_CHUNK_SECTORS).map_or(MOST_ROOM_SECTORS, |r| r.min(MOST_ROOM_SECTORS))
+}
+
 /// How many state bytes a superblock says there are.
 ///
 /// # Errors

@@ -20,6 +20,9 @@ use super::words;
 /// Bytes that a bitmap superblock has for the cluster's name.
 const LONGEST_CLUSTER: usize = 64;
 
+/// `--watch` without a number: seconds.
+const WATCH_SECONDS: u32 = 2;
+
 type Done = Result<(), CliError>;
 
 impl Line {
@@ -183,6 +186,9 @@ impl Line {
             Id::Failfast => self.failfast = Some(true),
             Id::NoFailfast => self.failfast = Some(false),
             Id::Bitmap => self.bitmap(value)?,
+            Id::BitmapChunk if word == "auto" => self.finest_chunk = true,
+            Id::BitmapIdle => self.bitmap_idle = Some(valid(words::int_from(&word, 1), "bitmap-idle", &word)?),
+            Id::ProactiveSync => self.proactive_sync = true,
             Id::BitmapChunk => {
                 self.bitmap_chunk = Some(valid(words::bitmap_chunk(&word), "bitmap chunksize", &word)?);
             }
@@ -322,6 +328,10 @@ impl Line {
             Id::Continue => self.goes_on = true,
             Id::Path => self.path = Some(word),
             Id::RebuildMap => self.rebuild_map = true,
+            Id::Map => self.map = true,
+            Id::Ranges => self.ranges = true,
+            Id::Watch if word.is_empty() => self.watch = Some(WATCH_SECONDS),
+            Id::Watch => self.watch = Some(valid(words::int_from(&word, 1), "watch", &word)?),
             _ => return Ok(false),
         }
         Ok(true)

@@ -110,6 +110,7 @@ fn create(line: Line) -> CreateRequest {
         logical_block_size: line.logical_block_size,
         nodes: line.nodes,
         home_cluster: line.home_cluster,
+        finest_chunk: line.finest_chunk,
     }
 }
 
@@ -179,6 +180,9 @@ fn grow(line: Line) -> GrowRequest {
         policy: line.policy,
         backup_file: line.backup_file,
         goes_on: line.goes_on,
+        finest_chunk: line.finest_chunk,
+        bitmap_idle: line.bitmap_idle,
+        proactive_sync: line.proactive_sync,
     }
 }
 
@@ -254,6 +258,9 @@ fn misc(line: Line) -> Result<Request, CliError> {
         sync_action: line.sync_action,
         dump: line.dump,
         udev_rules: line.udev_rules.flatten(),
+        map: line.map,
+        ranges: line.ranges,
+        watch: line.watch,
         update: line.update,
         ..MiscRequest::default()
     })))

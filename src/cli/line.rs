@@ -72,6 +72,14 @@ pub struct Line {
     pub invalid_backup: bool,
     /// `--continue` of grow mode.
     pub goes_on: bool,
+    /// `--bitmap-chunk=auto`
+    pub finest_chunk: bool,
+    pub bitmap_idle: Option<u32>,
+    pub proactive_sync: bool,
+    pub map: bool,
+    pub ranges: bool,
+    /// Seconds between two looks.
+    pub watch: Option<u32>,
     pub subarray: Option<String>,
     pub dump: Option<PathBuf>,
     pub restore_saved: Option<PathBuf>,

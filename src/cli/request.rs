@@ -222,6 +222,8 @@ pub struct CreateRequest {
     pub nodes: Option<u32>,
     /// `--home-cluster`
     pub home_cluster: Option<String>,
+    /// `--bitmap-chunk=auto`: the finest chunk that there is room for
+    pub finest_chunk: bool,
     /// The members in order.
     pub members: Vec<MemberArg>,
 }
@@ -325,6 +327,12 @@ pub struct MiscRequest {
     pub sync_action: Option<String>,
     /// Folder of `--dump` and `--restore`, or the file of the latter.
     pub dump: Option<PathBuf>,
+    /// `--map` (ours)
+    pub map: bool,
+    /// `--ranges` (ours)
+    pub ranges: bool,
+    /// `--watch` (ours): seconds between two looks.
+    pub watch: Option<u32>,
     /// File of `--udev-rules=FILE`.
     pub udev_rules: Option<PathBuf>,
     /// `--update` with `--update-subarray`.

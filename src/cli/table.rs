@@ -20,7 +20,7 @@ pub enum Id {
     Config, Scan, Force, Update, Add, AddSpare, AddJournal, Remove, Fail, Replace, With, Run, Stop, Readonly, Readwrite,
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
-    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent,
+    RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent, Map, Ranges, Watch, BitmapIdle, ProactiveSync,
 }
 
 /// Whether an option takes a value.
@@ -214,6 +214,11 @@ pub static TABLE: &[Opt] = &[
     opt(Id::RestoreSaved, "restore-saved", Value, X, Always(Mode::Misc)).ours(),
     opt(Id::Ensure, "ensure", Flag, C, Neutral).ours(),
     opt(Id::EnsureAbsent, "ensure-absent", Flag, X, Always(Mode::Misc)).ours(),
+    opt(Id::Map, "map", Flag, X, Neutral).ours(),
+    opt(Id::Ranges, "ranges", Flag, X, Neutral).ours(),
+    opt(Id::Watch, "watch", Optional, X, Neutral).ours(),
+    opt(Id::BitmapIdle, "bitmap-idle", Value, G, Neutral).ours(),
+    opt(Id::ProactiveSync, "proactive-sync", Flag, G, Neutral).ours(),
     opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
 ];
 

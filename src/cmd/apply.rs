@@ -138,6 +138,7 @@ impl<'a> Session<'a> {
         let mut saved = false;
         let mut log = KernelLog::from_now(&self.host.dev);
         for step in &plan.steps {
+            super::fault::before(step);
             if step.overwrites()
                 && let Some(text) = self.announce.take()
             {

@@ -15,6 +15,7 @@ pub mod ensure;
 pub mod examine;
 pub mod examine_badblocks;
 pub mod examine_bitmap;
+mod fault;
 pub mod grow;
 pub mod incremental;
 pub mod manage;

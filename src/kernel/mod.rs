@@ -5,3 +5,4 @@
 pub mod blk;
 pub mod clock;
 pub mod md;
+pub mod term;

@@ -2,6 +2,7 @@
 
 mod json;
 mod lockless;
+pub mod map;
 mod text;
 
 use crate::bitmap::bits::NodeBitmap;
@@ -71,6 +72,10 @@ pub struct LocklessView {
     pub running: Option<Running>,
     /// Where which state is, on this member; with `--verbose`.
     pub runs: Option<Runs>,
+    /// With `--map`: the worst state of each cell.
+    pub cells: Option<map::Cells>,
+    /// KiB a second that a resync may take at most: of the array where it runs, else of the machine.
+    pub resync_limit: Option<u64>,
     /// Other members named whose copies differ.
     pub differs: Vec<(String, Difference)>,
 }

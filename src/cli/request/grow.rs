@@ -35,6 +35,12 @@ pub struct GrowRequest {
     pub bitmap: Option<BitmapChoice>,
     /// `--bitmap-chunk`
     pub bitmap_chunk: Option<Sectors>,
+    /// `--bitmap-chunk=auto`: the finest that there is room for
+    pub finest_chunk: bool,
+    /// `--bitmap-idle`, seconds (ours)
+    pub bitmap_idle: Option<u32>,
+    /// `--proactive-sync` (ours)
+    pub proactive_sync: bool,
     /// `--delay`, seconds
     pub delay: Option<u32>,
     /// `--write-behind`

@@ -5,15 +5,26 @@ use crate::cmd::apply::Session;
 use crate::cmd::print::complain;
 use crate::error::Exit;
 use crate::host::Host;
+use crate::output::lockless_cost;
 use crate::plan::create::NewBitmapKind;
 use crate::plan::create::design::Design;
 use crate::superblock::Version;
+use crate::sysfs::attr;
 
-/// The bitmap chunk that the kernel chose, in KiB; it counts in sectors.
-fn lockless_chunk_kib(array: &crate::host::node::OpenArray) -> Option<u64> {
-    let text = array.sysfs.text("llbitmap/metadata").ok()??;
-    let line = text.lines().find_map(|l| l.trim().strip_prefix("chunksize"))?;
-    line.trim().parse::<u64>().ok().map(|sectors| sectors / 2)
+/// The chunks that the kernel chose, and their sectors.
+fn lockless_chunks(array: &crate::host::node::OpenArray) -> Option<(u64, u64)> {
+    let metadata = array.sysfs.get(attr::LLBITMAP_METADATA)?;
+    Some((metadata.number("chunks")?, metadata.number("chunksize")?))
+}
+
+/// The kernel overwrites what the superblock says at the first start.
+fn set_delay(array: &crate::host::node::OpenArray, seconds: u32) -> Exit {
+    let stored = array.sysfs.store(attr::LLBITMAP_DAEMON_SLEEP, &seconds.to_string());
+    if stored.is_ok() && array.sysfs.get(attr::LLBITMAP_DAEMON_SLEEP) == Some(seconds.into()) {
+        return Exit::OK;
+    }
+    complain(format!("{}: --delay={seconds} could not be set", array.name.path.display()));
+    Exit::FAIL
 }
 
 /// What is seen once the array runs: the bitmap that was asked for, its chunk, its node, the kernels that can read it.
@@ -35,10 +46,19 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
         complain(format!("{}: the bitmap file is not in use", array.name.path.display()));
         exit = Exit::FAIL;
     }
-    if !req.common.is_quiet()
-        && let Some(kib) = lockless_chunk_kib(array)
+    if matches!(design.bitmap, NewBitmapKind::Lockless(_))
+        && let Some(seconds) = req.delay
     {
-        complain(format!("lockless bitmap with chunks of {kib}K"));
+        exit = exit.worst(set_delay(array, seconds));
+    }
+    if !req.common.is_quiet()
+        && let Some((chunks, sectors)) = lockless_chunks(array)
+    {
+        complain(format!("lockless bitmap with chunks of {}K", sectors / 2));
+        let block = array.sysfs.logical_block_size().unwrap_or(512);
+        if req.common.verbose > 0 || req.bitmap_chunk.is_some() || req.finest_chunk {
+            complain(lockless_cost::line(chunks, sectors, block));
+        }
     }
     if host.udev_runs() && !host.wait_for_path(&array.name) {
         complain(format!("timeout waiting for {}", array.name.path.display()));

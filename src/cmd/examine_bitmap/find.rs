@@ -1,6 +1,6 @@
 //! From a path to the bitmap on it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::bitmap::header::BitmapSuper;
 use crate::bitmap::{BitmapError, summary};
@@ -8,8 +8,11 @@ use crate::cli::request::Metadata;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
+use crate::host::devmap::{DevMap, block_dev};
 use crate::host::holders::Holder;
 use crate::superblock::v1::{self, Minor, SuperV1};
+use crate::sysfs::value::Slot;
+use crate::sysfs::{MemberDir, attr};
 
 /// An open device or file with a bitmap superblock on it.
 pub struct Found {
@@ -25,8 +28,35 @@ pub struct Found {
     pub array: Option<String>,
 }
 
-/// Finds the bitmap on a path. An error is one or more lines for stderr.
+/// Finds the bitmap on a path, or that of a running array with a lockless one. An error is one or more lines for stderr.
 pub fn find(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) -> Result<Found, Vec<String>> {
+    match of_array(host, path) {
+        Some(member) => on_device(host, &member, shown, metadata),
+        None => on_device(host, path, shown, metadata),
+    }
+}
+
+/// A member in sync of the array at this path, if that has a lockless bitmap: its copy is what the kernel writes.
+fn of_array(host: &Host, path: &Path) -> Option<PathBuf> {
+    let dev = block_dev(&host.array_node(path))?;
+    let array = host.sysfs.array(&host.sysfs.block_name(dev)?);
+    if !array.exists() || array.get(attr::BITMAP_TYPE)?.active.as_deref() != Some("llbitmap") {
+        return None;
+    }
+    let in_sync = |m: &MemberDir| {
+        matches!(m.get(attr::SLOT), Some(Slot::At(_))) && m.get(attr::STATE).is_some_and(|s| s.has("in_sync"))
+    };
+    let devices = DevMap::read(host);
+    let number = |m: MemberDir| m.get(attr::BLOCK_DEV).map(|d| (d.major, d.minor));
+    array
+        .members()
+        .into_iter()
+        .filter(in_sync)
+        .filter_map(number)
+        .find_map(|d| devices.path(d, None).map(PathBuf::from))
+}
+
+fn on_device(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) -> Result<Found, Vec<String>> {
     let one = |line: String| vec![line];
     let minor = wanted_minor(metadata).map_err(one)?;
     let dev = RealDevice::open(path, Access::Read).map_err(|e| {

@@ -8,10 +8,11 @@ use crate::bitmap::header::Kind;
 use crate::bitmap::lockless::{self, ChunkChoice, ChunkState, StateCounts};
 use crate::bitmap::ranges::{Cover, Runs, Stripes};
 use crate::bitmap::{BitmapError, bits};
-use crate::cli::request::Common;
+use crate::cli::request::MiscRequest;
 use crate::device::ReadAt;
 use crate::host::Host;
 use crate::level::Level;
+use crate::output::examine_bitmap::map::Cells;
 use crate::output::examine_bitmap::{BitmapView, Body, Chunks, LocklessView, MemberFacts, Running};
 use crate::superblock::v1::{Minor, Role, SuperV1, feature};
 use crate::sysfs::attr;
@@ -19,7 +20,8 @@ use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
 
 /// Reads what the chunks are, as far as it is wanted.
-pub fn view(host: &Host, common: &Common, found: &Found, shown: String, newest: &HashMap<Uuid, u64>) -> Examined {
+pub fn view(host: &Host, request: &MiscRequest, found: &Found, shown: String, newest: &HashMap<Uuid, u64>) -> Examined {
+    let common = &request.common;
     let member = found.member.as_ref().map(|(_, sb)| facts(sb, newest));
     // As in the reference, both mean: no counts.
     let brief = (common.brief > 0 || common.scan) && !common.json;
@@ -36,7 +38,7 @@ pub fn view(host: &Host, common: &Common, found: &Found, shown: String, newest: 
         }
         Ok(kind) => match kind {
             Kind::Lockless if brief => Ok(None),
-            Kind::Lockless => lockless_body(host, common, found).map(|b| Some(Body::Lockless(Box::new(b)))),
+            Kind::Lockless => lockless_body(host, request, found).map(|b| Some(Body::Lockless(Box::new(b)))),
             _ => bits_body(found, &mut view).map(|()| None),
         },
     };
@@ -90,7 +92,8 @@ fn bits_body(found: &Found, view: &mut BitmapView) -> Result<(), BitmapError> {
     read
 }
 
-fn lockless_body(host: &Host, common: &Common, found: &Found) -> Result<LocklessView, BitmapError> {
+fn lockless_body(host: &Host, request: &MiscRequest, found: &Found) -> Result<LocklessView, BitmapError> {
+    let with_runs = request.common.verbose > 0 || request.ranges;
     let in_use = found.member.as_ref().is_none_or(|(_, sb)| matches!(sb.role(), Role::Slot(_)));
     let kernel = found.array.as_deref().and_then(|name| running(host, name));
     let first_use = lockless::is_first_use(&found.sb);
@@ -106,13 +109,17 @@ fn lockless_body(host: &Host, common: &Common, found: &Found) -> Result<Lockless
     let choice = chunks.choice();
     let cover = cover(found, choice)?;
     let (mut counts, mut runs) = (StateCounts::default(), Runs::default());
+    let mut cells = request.map.then(|| Cells::new(choice.chunks, super::screen()));
     let has_states = in_use && (kernel.is_some() || !first_use);
     let has_states = has_states || matches!(chunks, Chunks::Stored(_));
     if has_states {
         lockless::read_states(&found.dev, found.start, choice.chunks, |first, states| {
             counts.add(states);
-            if common.verbose > 0 {
+            if with_runs {
                 runs.add(first, states);
+            }
+            if let Some(cells) = &mut cells {
+                cells.add(first, states);
             }
         })?;
     }
@@ -121,9 +128,21 @@ fn lockless_body(host: &Host, common: &Common, found: &Found) -> Result<Lockless
         cover,
         disk: has_states.then_some(counts),
         running: kernel.map(|(running, _)| running),
-        runs: (has_states && common.verbose > 0).then(|| runs.finish()),
+        runs: (has_states && with_runs).then(|| runs.finish()),
+        cells: cells.filter(|_| has_states),
+        resync_limit: resync_limit(host, found.array.as_deref()),
         differs: Vec::new(),
     })
+}
+
+/// The array's limit where it runs, else the machine's.
+fn resync_limit(host: &Host, array: Option<&str>) -> Option<u64> {
+    let of_array = array.and_then(|name| host.sysfs.array(name).get(attr::SYNC_SPEED_MAX)).map(|l| l.kib);
+    let of_machine = || {
+        let file = host.proc.join("sys/dev/raid/speed_limit_max");
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    };
+    of_array.or_else(of_machine)
 }
 
 fn predicted(found: &Found) -> ChunkChoice {

@@ -1,8 +1,8 @@
 //! `--grow --bitmap`: the bitmap of a running array is put on, taken off or exchanged for another kind.
 //!
-//! The new bitmap is written beside the old one where there is room, then the kernel lets go of the old one and takes the
-//! new one. A power cut in between leaves an array without a bitmap, or with either: it starts, and what was being written
-//! is resynced. If a step fails, the old bitmap is put back.
+//! The place of the new bitmap is clear of the old one where there is room. The kernel lets go of the old one, the new one is
+//! written, and the kernel takes it. A power cut in between leaves an array without a bitmap, or with either: it starts, and
+//! what was being written is resynced. If a step fails, the old bitmap is put back.
 
 use super::bitmap_check::{self, Seen};
 use super::bitmap_gather::{bitmap_super, facts};
@@ -20,7 +20,7 @@ use crate::sysfs::attr;
 pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     let Some(to) = running.req.bitmap.clone() else { return Ok(()) };
     let facts = facts(running.host, &running.array);
-    bitmap::check(&facts, &to, running.req.bitmap_chunk.is_some())?;
+    bitmap::check(&facts, &to, running.req.bitmap_chunk.is_some() || running.req.finest_chunk)?;
     let lockless_now = matches!(facts.now, Now::Lockless(_));
     if lockless_now && let Some((why, what_to_do)) = &facts.unsafe_because {
         let line = format!("cannot take the lockless bitmap off {} now: {why}", facts.shown);
@@ -131,6 +131,12 @@ fn say_cost(running: &Running<'_>, facts: &Facts, seen: &Seen, planned: u64) {
     }
     let cost = lockless_cost::line(seen.chunks, seen.chunk_sectors, seen.block_bytes);
     running.say(format!("{} has a lockless bitmap now: {cost}", facts.shown));
+    if let Some(seconds) = running.req.delay {
+        let shown = &facts.shown;
+        running.say(format!(
+            "until its next assembly the kernel keeps to its own delay; then: mdadm --grow {shown} --delay={seconds}"
+        ));
+    }
 }
 
 /// The bitmap that was there, to be put back.

@@ -4,6 +4,7 @@ pub mod bitmap;
 mod bitmap_check;
 mod bitmap_gather;
 mod bitmap_off;
+mod knobs;
 
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,7 @@ fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> 
 fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
     match change {
         Change::Bitmap => bitmap::run(running),
+        Change::Knobs => knobs::run(running),
         Change::ArraySize | Change::Add | Change::Continue | Change::Reshape | Change::Policy => {
             Err(not_built(change.option(running.req)))
         }

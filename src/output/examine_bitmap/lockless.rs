@@ -139,9 +139,19 @@ fn resync(out: &mut String, view: &BitmapView, body: &LocklessView) {
                 None => kib(bytes),
             };
             line(out, "Resync", format_args!("{chunks} chunks, {size}, if the array started now"));
+            if let Some(kib) = body.resync_limit.filter(|k| *k > 0) {
+                let seconds = (bytes / 1024).div_ceil(kib);
+                line(out, "Resync Time", format_args!("{} or more, at most {kib} KiB/s being allowed", time(seconds)));
+            }
         }
         None => {}
     }
+}
+
+/// `0:05`, `1:02:03`
+fn time(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 fn range(out: &mut String, body: &LocklessView, run: Run) {

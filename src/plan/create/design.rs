@@ -1,6 +1,7 @@
 //! What the words of a create request mean, and which of them cannot go together.
 
 use super::{NewBitmapKind, RaidLog, old};
+use crate::bitmap::lockless::FINEST;
 use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, MemberArg, Metadata};
 use crate::error::{Exit, Refusal};
 use crate::layout;
@@ -261,6 +262,7 @@ fn bitmap(req: &CreateRequest, level: Level, wants_bitmap: bool) -> Result<NewBi
     let kind = match (&req.bitmap, req.consistency_policy) {
         (Some(BitmapChoice::None), _) => NewBitmapKind::None,
         (Some(BitmapChoice::Internal), _) => NewBitmapKind::Internal(bytes),
+        (Some(BitmapChoice::Lockless), _) if req.finest_chunk => NewBitmapKind::Lockless(Some(FINEST)),
         (Some(BitmapChoice::Lockless), _) => NewBitmapKind::Lockless(chunk.map(|c| c.0)),
         (Some(BitmapChoice::Clustered), _) => {
             NewBitmapKind::Clustered { chunk: bytes, nodes: req.nodes.unwrap_or(DEFAULT_NODES) }
@@ -317,7 +319,8 @@ fn lockless(req: &CreateRequest, coarsest: Option<u64>) -> Result<(), Refusal> {
     if req.write_behind.is_some() {
         return with("--write-behind");
     }
-    if coarsest.is_some_and(|c| c < 128) {
+    crate::plan::grow::bitmap::check_seconds("--delay", req.delay)?;
+    if coarsest.is_some_and(|c| c != FINEST && c < 128) {
         return refuse("a lockless bitmap has chunks of at least 64K: --bitmap-chunk is below that.");
     }
     Ok(())

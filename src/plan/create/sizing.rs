@@ -163,7 +163,7 @@ pub fn sizing(
     let bitmap_chunk_bytes = match (design.bitmap, places.first()) {
         (NewBitmapKind::Lockless(coarsest), Some(p)) => {
             let chosen = lockless::kernel_chunk(sync.0, p.bitmap_reserved).chunk_sectors;
-            if coarsest.is_some_and(|c| chosen > c) {
+            if coarsest.is_some_and(|c| c != lockless::FINEST && chosen > c) {
                 return Err(Refusal::new(format!(
                     "--bitmap-chunk={}K needs more room than there is: the kernel would choose {}K.",
                     coarsest.unwrap_or(0) / 2,
@@ -216,6 +216,9 @@ pub fn sync_sectors(level: Level, layout: u32, chunk: Sectors, raid_disks: u32, 
 
 fn lockless_room(sync: Sectors, coarsest: Option<u64>) -> Result<u32, Refusal> {
     let Some(coarsest) = coarsest else { return Ok(lockless::DEFAULT_ROOM_SECTORS) };
+    if coarsest == lockless::FINEST {
+        return Ok(lockless::finest_room(sync.0));
+    }
     Ok(bitmap_place::lockless_room(sync, coarsest)?.next_multiple_of(8))
 }
 

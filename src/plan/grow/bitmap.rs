@@ -22,6 +22,8 @@ use super::space::{self, Gap, Lies, LocklessPlace};
 
 /// Seconds between two runs of the daemon where none are given.
 const DEFAULT_DELAY: u32 = 5;
+/// The kernel takes longer periods, and 0, with which the array would not start again.
+pub const MOST_SECONDS: u32 = 86400;
 /// A bitmap is written in pieces of this size.
 const PAGE_BYTES: usize = 4096;
 
@@ -169,6 +171,19 @@ pub fn stopped_way(shown: &str) -> String {
     )
 }
 
+/// A period of a lockless bitmap: from a second to a day.
+///
+/// # Errors
+/// Out of that range.
+pub fn check_seconds(option: &str, seconds: Option<u32>) -> Result<(), Refusal> {
+    match seconds {
+        Some(n) if n == 0 || n > MOST_SECONDS => Err(Refusal::new(format!(
+            "{option} of a lockless bitmap is from 1 second to a day ({MOST_SECONDS}), not {n}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Where the new bitmap goes and what is written there. `in_the_way` is the old bitmap, which stays until the new one is
 /// written where there is other room.
 ///
@@ -220,8 +235,14 @@ fn taken(facts: &Facts) -> Option<Gap> {
 
 fn design_lockless(facts: &Facts, req: &GrowRequest) -> Result<NewPlace, Refusal> {
     let (minor, members) = lies(facts)?;
+    check_seconds("--delay", req.delay)?;
+    if req.write_behind.is_some() {
+        let line = "a lockless bitmap cannot be used with --write-behind: the kernel does not support it.";
+        return Err(Refusal::new(line));
+    }
     let coarsest = req.bitmap_chunk.map(|c| c.0);
     let wanted = match coarsest {
+        None if req.finest_chunk => lockless::finest_room(facts.sync.0),
         None => lockless::DEFAULT_ROOM_SECTORS,
         Some(coarsest) => bitmap_place::lockless_room(facts.sync, coarsest)?,
     };

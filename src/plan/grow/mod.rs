@@ -22,6 +22,8 @@ pub enum Change {
     Reshape,
     /// `--consistency-policy`
     Policy,
+    /// `--delay` without `--bitmap`, `--bitmap-idle`, `--proactive-sync`: of a lockless bitmap
+    Knobs,
 }
 
 impl Change {
@@ -34,6 +36,7 @@ impl Change {
             Change::Bitmap => "--bitmap",
             Change::Continue => "--continue",
             Change::Policy => "--consistency-policy",
+            Change::Knobs => "--delay",
             Change::Reshape if req.size.is_some() => "--size",
             Change::Reshape if req.raid_devices.is_some() => "--raid-devices",
             Change::Reshape if req.level.is_some() => "--level",
@@ -77,6 +80,9 @@ pub fn changes(req: &GrowRequest) -> Result<Vec<Change>, Refusal> {
         changes.push(Change::Reshape);
     } else if req.policy.is_some() {
         changes.push(Change::Policy);
+    }
+    if req.bitmap_idle.is_some() || req.proactive_sync || (changes.is_empty() && req.delay.is_some()) {
+        changes.push(Change::Knobs);
     }
     Ok(changes)
 }
