@@ -217,3 +217,33 @@ fn an_md_device_without_an_array_is_said_to_be_one() {
     let out = mdadm("-Q /dev/md77");
     assert_eq!((out.status, out.stdout.as_str()), (0, "/dev/md77: is an md device which is not active\n"), "{out:?}");
 }
+
+#[test]
+fn where_a_superblock_cannot_be_read_every_command_says_so_and_writes_nothing() {
+    let disk = vm::disk(8 * MIB);
+    let rest = 8 * MIB / 512 - 16;
+    sh(&format!(
+        "export DM_DISABLE_UDEV=1
+         printf '0 8 linear {disk} 0\n8 8 error\n16 {rest} linear {disk} 16\n' | dmsetup create unreadable"
+    ));
+    let before = sh(&format!("sha256sum <{disk}"));
+    for verb in [
+        "-E",
+        "-E -e 1.2",
+        "-X",
+        "-A /dev/md0",
+        "--zero-superblock",
+        "--zero-superblock --quiet",
+        "--examine-badblocks",
+    ] {
+        let out = mdadm(&format!("{verb} /dev/mapper/unreadable"));
+        assert_eq!(out.status, 1, "{verb}: {out:?}");
+        assert!(
+            out.stderr.contains("Input/output error") && !out.stderr.contains("os error"),
+            "{verb}: {}",
+            out.stderr
+        );
+    }
+    assert_eq!(sh(&format!("sha256sum <{disk}")), before);
+    sh("DM_DISABLE_UDEV=1 dmsetup remove unreadable");
+}

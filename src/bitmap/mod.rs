@@ -18,7 +18,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum BitmapError {
     /// The device could not be read there.
-    #[error("cannot read the bitmap: {0}")]
+    #[error("cannot read the bitmap: {}", crate::error::reason(.0))]
     Io(#[from] std::io::Error),
     /// The superblock puts the bitmap, or its own fields make it reach, where the device has no bytes.
     #[error("the bitmap reaches from byte {start} to byte {end}, but the device has {device} bytes")]

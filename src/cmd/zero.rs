@@ -14,6 +14,7 @@ use crate::host::devmap::block_dev;
 use crate::output::escape;
 use crate::plan::step::Plan;
 use crate::plan::zero::{self, Target};
+use crate::superblock::SuperError;
 use crate::superblock::foreign::{self, Found};
 use crate::superblock::v0;
 use crate::superblock::v1::{self, MAGIC, Minor};
@@ -145,6 +146,10 @@ fn any(common: &Common, dev: &RealDevice, device: &str) -> Result<Vec<Target>, F
         .map(|t| format!("note: left on {device}, at byte {}: {}; --force zeroes it", t.offset, t.found))
         .collect();
     if targets.is_empty() {
+        if let Err(e @ SuperError::Io(_)) = v1::read_any(dev) {
+            let lines = vec![format!("Unrecognised md component device - {device}"), format!("{device}: {e}")];
+            return Err(Failure { lines, exit: Exit::FAIL, even_if_quiet: true });
+        }
         let lines = std::iter::once(format!("Unrecognised md component device - {device}")).chain(left);
         return failure(lines.collect(), Exit::OK);
     }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::Host;
-use crate::error::Refusal;
+use crate::error::{Refusal, reason};
 use crate::level::Level;
 
 impl Host {
@@ -61,7 +61,7 @@ impl Host {
         match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(format!("\"{path} {module}\" failed ({status})")),
-            Err(e) => Err(format!("{path} cannot be run: {e}")),
+            Err(e) => Err(format!("{path} cannot be run: {}", reason(&e))),
         }
     }
 

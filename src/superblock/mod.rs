@@ -17,7 +17,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum SuperError {
     /// The device could not be read there.
-    #[error("cannot read the superblock: {0}")]
+    #[error("cannot read the superblock: {}", crate::error::reason(.0))]
     Io(#[from] std::io::Error),
     /// The superblock says that it belongs elsewhere: often a copy seen through a partition or a whole disk.
     #[error("superblock at sector {found} says it belongs at sector {recorded}")]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::gather::Gathering;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
+use crate::error::reason;
 use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::node::OpenArray;
@@ -186,7 +187,8 @@ fn old_superblock(path: &str) -> Option<SuperV0> {
 
 /// Reads a member's superblock; its fields are shown only, so its checksum is all that is judged.
 fn superblock(path: &str, minor: Minor) -> Result<SuperV1, String> {
-    let device = RealDevice::open(Path::new(path), Access::Read).map_err(|e| format!("cannot be opened: {e}"))?;
+    let device =
+        RealDevice::open(Path::new(path), Access::Read).map_err(|e| format!("cannot be opened: {}", reason(&e)))?;
     let found = v1::read(&device as &dyn ReadAt, minor).map_err(|e| e.to_string())?;
     let sb = found.ok_or("holds no superblock any more")?;
     let expected = sb.computed_csum();

@@ -7,6 +7,7 @@ use crate::bitmap::{BitmapError, summary};
 use crate::cli::request::Metadata;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
+use crate::error::reason;
 use crate::host::Host;
 use crate::host::devmap::{DevMap, block_dev};
 use crate::host::holders::Holder;
@@ -79,7 +80,7 @@ fn on_device(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) 
         },
         None => match BitmapSuper::read(&dev, 0) {
             Ok(sb) => (0, sb),
-            Err(BitmapError::Io(e)) => return Err(one(format!("cannot read {shown}: {e}"))),
+            Err(BitmapError::Io(e)) => return Err(one(format!("cannot read {shown}: {}", reason(&e)))),
             Err(_) => return Err(nothing_there(host, &dev, shown, minor)),
         },
     };

@@ -9,7 +9,7 @@ use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest};
 use crate::cmd::print::{complain, out};
 use crate::cmd::save;
 use crate::device::real::{Access, RealDevice};
-use crate::error::Refusal;
+use crate::error::{Refusal, reason};
 use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::kernel_log;
@@ -265,7 +265,7 @@ impl Manager<'_> {
         let path = member.dev.and_then(|dev| self.node(dev, &member.kname, &mut None));
         let path = path.ok_or_else(|| not_possible(target, facts, vec!["it has no node in /dev".into()]))?;
         let device = RealDevice::open(&path, Access::Read)
-            .map_err(|e| not_possible(target, facts, vec![format!("{}: {e}", path.display())]))?;
+            .map_err(|e| not_possible(target, facts, vec![format!("{}: {}", path.display(), reason(&e))]))?;
         let (verdict, former) = self.judged(facts, &running, &device, target);
         match (verdict, former) {
             (Verdict::Proven(slot), Some(former)) if self.req.update.is_some() => {
@@ -312,7 +312,7 @@ impl Manager<'_> {
         self.remember(facts.clone());
         let access = if self.req.common.plan { Access::Read } else { Access::WriteExclusive };
         let device = RealDevice::open(path, access)
-            .map_err(|e| not_possible(target, &facts, vec![format!("{}: {e}", path.display())]))?;
+            .map_err(|e| not_possible(target, &facts, vec![format!("{}: {}", path.display(), reason(&e))]))?;
         let target = Target { shown: path.display().to_string(), dev: member.dev, kname: None };
         Ok((target, facts, device))
     }
