@@ -38,6 +38,7 @@ fn sb(level: Level, disks: u32, role: Role, number: u32, events: u64, sees: u32)
     sb.set_super_offset(8);
     sb.set_data_offset(2048);
     sb.set_data_size(8192);
+    sb.set_size(8192);
     sb.set_events(events);
     sb.set_resync_offset(u64::MAX);
     sb.update_csum();
