@@ -11,7 +11,7 @@ raid4\t''
 raid5\t''
 raid6\t''
 raid10\t''"
-complete -c mdadm -s p -l layout -l parity -d 'layout within the level: raid5/6 by name, raid10 nN, fN, oN' -r
+complete -c mdadm -l layout -l parity -d 'layout within the level: raid5/6 by name, raid10 nN, fN, oN' -r
 complete -c mdadm -s n -l raid-devices -l raid-disks -d 'number of active members' -r
 complete -c mdadm -s x -l spare-devices -l spare-disks -d 'number of spare members' -r
 complete -c mdadm -s z -l size -d 'space to use of each member, in KiB or with K, M, G, T; or max' -r
@@ -33,7 +33,7 @@ complete -c mdadm -s k -l consistency-policy -d 'resync, bitmap, journal or ppl'
 bitmap\t''"
 complete -c mdadm -l logical-block-size -d 'sectors of the array, larger than its members\' (Linux 6.19)' -r
 complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
-complete -c mdadm -s m -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
+complete -c mdadm -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
 complete -c mdadm -s N -l name -d 'name of the new array, at most 32 bytes' -r
 complete -c mdadm -l config -d 'configuration file; also none, partitions' -r
 complete -c mdadm -s U -l update -d 'change the superblocks while assembling; ? lists the words' -r -f -a "uuid\t''
@@ -42,7 +42,11 @@ homehost\t''
 resync\t''"
 complete -c mdadm -l action -d 'have an array check or repair its redundancy; idle ends that, frozen holds all back' -r
 complete -c mdadm -l prefer -d 'prefer device names with this path component' -r
+complete -c mdadm -l mail -d 'whom to mail what is bad (MAILADDR of the configuration)' -r
+complete -c mdadm -l program -l alert -d 'what to run for each event (PROGRAM of the configuration)' -r
+complete -c mdadm -l increment -d 'tell the progress of a rebuild in steps of this (default 20)' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
+complete -c mdadm -s i -l pid-file -d 'with --daemonise: the process id goes there' -r
 complete -c mdadm -l path -d 'with --fail: where the device was plugged in; a disk that comes there may take its place' -r
 complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
 complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r
@@ -55,6 +59,7 @@ complete -c mdadm -s B -l build -d 'make an array of devices without metadata'
 complete -c mdadm -s C -l create -d 'make a new array'
 complete -c mdadm -s D -l detail -d 'show a running array'
 complete -c mdadm -s E -l examine -d 'show the md superblock of a member'
+complete -c mdadm -s F -l follow -l monitor -d 'watch arrays, and tell what happens to them'
 complete -c mdadm -s G -l grow -d 'change an array while it runs'
 complete -c mdadm -s I -l incremental -d 'take one device that has just been found'
 complete -c mdadm -l zero-superblock -d 'wipe the md superblock of a device'
@@ -96,6 +101,10 @@ complete -c mdadm -l brief -d 'one line per array'
 complete -c mdadm -l no-devices -d 'leave member devices out of brief output'
 complete -c mdadm -s Y -l export -d 'print KEY=value lines'
 complete -c mdadm -s t -l test -d 'with --detail: exit status tells the state of the array'
+complete -c mdadm -l daemonise -l daemonize -d 'go on in the background; print the process id'
+complete -c mdadm -s 1 -l oneshot -d 'look once'
+complete -c mdadm -s y -l syslog -d 'tell syslog too'
+complete -c mdadm -l no-sharing -d 'move no spares between arrays'
 complete -c mdadm -l rebuild-map -d 'make the map file anew from the arrays that are there'
 complete -c mdadm -l json -d 'print JSON'
 complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'

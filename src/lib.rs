@@ -5,7 +5,7 @@
 //! | layer | modules | what it does |
 //! |---|---|---|
 //! | 5 | `main.rs` | parse, run, exit |
-//! | 4 | [`cli`], [`cmd`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
+//! | 4 | [`cli`], [`cmd`], [`monitor`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
 //! | 3 | [`plan`], [`host`], [`sysfs`], [`kernel`], [`device`], [`output`] | pure decisions; and the machine they are about |
 //! | 2 | [`superblock`], [`bitmap`], [`saved`] | bytes <-> typed records |
 //! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`metadata`], [`uuid`], [`error`], [`time`] | words shared by all |
@@ -23,6 +23,7 @@ pub mod kernel;
 pub mod layout;
 pub mod level;
 pub mod metadata;
+pub mod monitor;
 pub mod output;
 pub mod plan;
 pub mod saved;

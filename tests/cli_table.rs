@@ -54,7 +54,6 @@ fn the_help_of_a_mode_shows_what_is_valid_in_it() {
             assert!(shown.contains(opt.long), "{mode}: {}", opt.long);
         }
     }
-    assert!(help(&["--monitor", "--help"]).contains("not in this version"), "{:?}", Mode::Monitor);
 }
 
 #[test]

@@ -41,6 +41,8 @@ mod kernel_manage;
 mod kernel_members;
 #[path = "kernel_misc.rs"]
 mod kernel_misc;
+#[path = "kernel_monitor.rs"]
+mod kernel_monitor;
 #[path = "kernel_names.rs"]
 mod kernel_names;
 #[path = "kernel_plans.rs"]

@@ -354,7 +354,11 @@ impl Line {
                     CliError::new("please specify positive integer between 1 and 99 as rebuild increments.")
                 })?);
             }
-            Id::Daemonise | Id::Oneshot | Id::Syslog | Id::NoSharing => {}
+            Id::Daemonise => self.daemonise = true,
+            Id::Oneshot => self.oneshot = true,
+            Id::Syslog => self.syslog = true,
+            Id::NoSharing => self.no_sharing = true,
+            Id::Metrics => self.metrics = Some(PathBuf::from(value)),
             _ => return Ok(false),
         }
         Ok(true)

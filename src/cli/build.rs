@@ -9,7 +9,8 @@ use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
     AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, IncrementalRequest,
-    ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, NotYet, Request, RestoreRequest,
+    ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, MonitorRequest, NotYet, Request,
+    RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -43,7 +44,7 @@ pub fn request(line: Line) -> Result<Request, CliError> {
         Mode::Grow => Ok(Request::Grow(Box::new(grow(line)))),
         Mode::Incremental => Ok(Request::Incremental(Box::new(incremental(line)))),
         Mode::AutoDetect => Ok(Request::AutoDetect(Box::new(line.common))),
-        Mode::Monitor => Ok(not_yet(line, mode, format!("--{mode}"))),
+        Mode::Monitor => Ok(Request::Monitor(Box::new(monitor(line)))),
     }
 }
 
@@ -193,6 +194,23 @@ fn incremental(line: Line) -> IncrementalRequest {
         common: line.common,
         path: line.path,
         rebuild_map: line.rebuild_map,
+    }
+}
+
+fn monitor(line: Line) -> MonitorRequest {
+    MonitorRequest {
+        arrays: line.devices.iter().map(path).collect(),
+        common: line.common,
+        mail: line.mail,
+        program: line.program,
+        delay: line.delay,
+        increment: line.increment,
+        daemonise: line.daemonise,
+        pid_file: line.pid_file,
+        oneshot: line.oneshot,
+        syslog: line.syslog,
+        no_sharing: line.no_sharing,
+        metrics: line.metrics,
     }
 }
 

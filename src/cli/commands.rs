@@ -44,12 +44,15 @@ pub(super) fn usage(mode: Mode) -> (&'static str, &'static str) {
             "mdadm --auto-detect",
             "Has the kernel start the arrays with 0.90 metadata on partitions of the type \"Linux raid autodetect\".",
         ),
-        Mode::Monitor => ("mdadm --help", "This mode is not in this version of mdadm-rs yet."),
+        Mode::Monitor => (
+            "mdadm --monitor --scan|ARRAY... [OPTION]...",
+            "Watches arrays and tells what happens to them: on stdout, by mail, to a program, to syslog.",
+        ),
     }
 }
 
 /// The modes that exist in this version.
-pub const BUILT: [Mode; 8] = [
+pub const BUILT: [Mode; 9] = [
     Mode::Create,
     Mode::Build,
     Mode::Assemble,
@@ -57,6 +60,7 @@ pub const BUILT: [Mode; 8] = [
     Mode::Misc,
     Mode::Grow,
     Mode::Incremental,
+    Mode::Monitor,
     Mode::AutoDetect,
 ];
 

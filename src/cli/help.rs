@@ -48,6 +48,7 @@ fn purpose(mode: Mode) -> &'static str {
         Mode::Assemble => "put an array together again from its members",
         Mode::Build => "make an array of devices without metadata",
         Mode::Manage => "act on one array",
+        Mode::Monitor => "watch arrays and tell what happens to them",
         Mode::Grow => "change an array while it runs",
         Mode::Incremental => "take a device that has just been found, or is gone",
         Mode::AutoDetect => "have the kernel start what it finds",

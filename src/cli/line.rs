@@ -95,6 +95,11 @@ pub struct Line {
     pub program: Option<String>,
     pub pid_file: Option<PathBuf>,
     pub increment: Option<u32>,
+    pub daemonise: bool,
+    pub oneshot: bool,
+    pub syslog: bool,
+    pub no_sharing: bool,
+    pub metrics: Option<PathBuf>,
     /// Options of ours: they may stand before the mode is known, and so are checked against it at the end.
     pub ours: Vec<&'static Opt>,
     /// The first option that is not in this version yet.

@@ -7,6 +7,7 @@ mod build;
 mod grow;
 mod incremental;
 mod manage;
+mod monitor;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use build::BuildRequest;
 pub use grow::GrowRequest;
 pub use incremental::IncrementalRequest;
 pub use manage::{ManageItem, ManageOp, ManageRequest};
+pub use monitor::MonitorRequest;
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -384,6 +386,8 @@ pub enum Request {
     Absent(Box<AbsentRequest>),
     /// `--restore-saved`
     Restore(Box<RestoreRequest>),
+    /// `--monitor`
+    Monitor(Box<MonitorRequest>),
     /// Manage mode on members
     Manage(Box<ManageRequest>),
     /// `--incremental`

@@ -77,6 +77,7 @@ pub fn run(mut request: Request) -> Exit {
             notes(&r.common);
             manage::run(&r)
         }),
+        Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),
         Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),

@@ -115,6 +115,13 @@ impl Host {
         block_dev(path) == Some(dev)
     }
 
+    /// The kernel name of the array that a path leads to, by its number: nothing is opened.
+    #[must_use]
+    pub fn devname_of(&self, path: &Path) -> Option<String> {
+        let name = self.sysfs.disk_name(block_dev(&self.array_node(path))?)?;
+        self.sysfs.array(&name).exists().then_some(name)
+    }
+
     /// The link `/dev/md/NAME` of an array, where there is one.
     #[must_use]
     pub fn md_link(&self, dev: (u32, u32)) -> Option<PathBuf> {

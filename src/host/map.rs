@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::sysfs::{ArrayDir, attr};
 use crate::uuid::Uuid;
 
 /// The file is small; more than this is not read.
@@ -138,6 +139,22 @@ impl MapDir {
                 return Ok(MapLock { map: self.clone(), _lock: lock });
             }
         }
+    }
+}
+
+impl super::Host {
+    /// The uuid of a running array: by the kernel (not all tell it), else by the map file.
+    #[must_use]
+    pub fn uuid_in(&self, dir: &ArrayDir, map: &[MapEntry]) -> Option<Uuid> {
+        let told = dir.get(attr::UUID).and_then(|w| Uuid::parse(&w.0)).filter(|u| !u.is_zero());
+        let mapped = || map.iter().find(|e| e.devname == dir.devname()).map(|e| e.uuid);
+        told.or_else(mapped).filter(|u| !u.is_zero())
+    }
+
+    /// [`Host::uuid_in`] by the kernel name.
+    #[must_use]
+    pub fn uuid_of(&self, devname: &str) -> Option<Uuid> {
+        self.uuid_in(&self.sysfs.array(devname), &self.map().load().unwrap_or_default())
     }
 }
 

@@ -109,7 +109,10 @@ impl SavedDir {
     }
 
     /// Puts other bytes into a file of before, all at once.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the file system reports; the file of before is then still there.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.make_room(bytes.len() as u64);
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);

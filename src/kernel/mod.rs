@@ -5,4 +5,5 @@
 pub mod blk;
 pub mod clock;
 pub mod md;
+pub mod process;
 pub mod term;

@@ -161,6 +161,13 @@ impl Sysfs {
         value::DevNumber::from_attr(text.trim_end()).map(|d| (d.major, d.minor))
     }
 
+    /// Sectors of a block device, by its kernel name.
+    #[must_use]
+    pub fn sectors_of(&self, name: &str) -> Option<u64> {
+        let file = self.root.join("class/block").join(name.replace('/', "!")).join("size");
+        fs::read_to_string(file).ok()?.trim_end().parse().ok()
+    }
+
     /// A parameter of a kernel module; `None` where the module or the parameter does not exist.
     ///
     /// # Errors

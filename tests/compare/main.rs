@@ -36,6 +36,7 @@ battery! {
     misc_commands_do_what_the_reference_does: "misc.cases",
     assemble_is_the_references_and_each_takes_what_the_other_made: "assemble.cases",
     incremental_is_the_references: "incremental.cases",
+    monitor_tells_what_the_reference_tells: "monitor.cases",
     metadata_0_90_is_the_references: "v090.cases",
     grow_of_bitmaps_is_the_references: "grow-bitmap.cases",
 }

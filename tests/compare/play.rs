@@ -18,6 +18,25 @@ it() { printf '$ mdadm %s\n' "$*" | tee -a "$LOG/err" >>"$LOG/out"; timeout 30 "
 mdadm() { local PROGRAM=("${IT[@]}"); it "$@"; }
 reference() { local PROGRAM=("${REFERENCE[@]}"); it "$@"; }
 other() { local PROGRAM=("${OTHER[@]}"); it "$@"; }
+merged() { shift; printf '$ mdadm %s\n' "$*" >>"$LOG/out"; timeout 30 "${IT[@]}" "$@" >/mnt/merged 2>&1 </dev/null; local rc=$?; grep -v ' is missing' /mnt/merged >>"$LOG/out"; echo "= $rc" >>"$LOG/out"; }
+sinks() {
+    rm -f /mnt/mails /mnt/programs /mnt/watched; touch /mnt/mails /mnt/programs /mnt/watched; mkdir -p /usr/sbin
+    printf '#!/bin/bash\n{ echo "args $*"; cat; } >>/mnt/mails\n' >/usr/sbin/sendmail
+    printf '#!/bin/bash\necho "$# $*" >>/mnt/programs\n' >/mnt/program; chmod +x /usr/sbin/sendmail /mnt/program
+}
+sunk() { # mails up to /proc/mdstat, which shows the moment
+    sort /mnt/programs | grep -v 'Rebuild[0-9]' >>"$LOG/out"; sed '/file currently contains/,/^unused/d; / is missing/d' /mnt/mails >>"$LOG/out"; true
+}
+watch() { shift; printf '$ mdadm %s\n' "$*" >>"$LOG/out"; "${IT[@]}" "$@" >/mnt/watched 2>&1 </dev/null & WATCH=$!; told TestMessage; }
+told() { # what is not told within 30 seconds is not waited for again
+    local f n
+    for f in /mnt/watched /mnt/programs; do
+        for ((n = 0; n < ${PATIENCE:-300}; n++)); do grep -q "$1" $f && continue 2; sleep 0.1; done
+        echo "$1 is not in $f" >>"$LOG/out"; PATIENCE=1
+    done
+}
+stopped() { timeout 30 tail --pid=$WATCH -f /dev/null || echo "it goes on" >>"$LOG/out"; }
+watched() { kill $WATCH 2>/dev/null; wait $WATCH; echo "= $?" >>"$LOG/out"; sort /mnt/watched | grep -v 'Rebuild[0-9]\| is missing\|hot removed' >>"$LOG/out"; }
 see() { printf '$ %s\n' "$*" >>"$LOG/out"; "$@" >>"$LOG/out" 2>&1; }
 "#;
 

@@ -1,0 +1,88 @@
+//! Moves spares between arrays of a spare-group.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::state::spares::{Move, moves};
+use super::state::{Event, Subject, Watch, Watched, What};
+use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest};
+use crate::cmd::manage;
+use crate::cmd::print::complain;
+use crate::error::Exit;
+use crate::host::Host;
+use crate::sysfs::attr;
+
+/// Spares that could not be moved to an array: not tried again.
+#[derive(Debug, Default)]
+pub struct Failed(HashSet<(String, String)>);
+
+/// Moves what is to be moved; an event for each spare that was.
+pub fn share(host: &Host, watch: &Watch, failed: &mut Failed) -> Vec<Event> {
+    let fits = |needy: &Watched, kname: &str| {
+        let before = failed.0.contains(&(kname.to_owned(), needy.wanted.name.clone()));
+        !before && is_large_enough(host, needy, kname)
+    };
+    let mut events = Vec::new();
+    for m in moves(watch, fits) {
+        let (Some(from), Some(to)) = (watch.arrays.get(m.from), watch.arrays.get(m.to)) else { continue };
+        if carry_out(host, &m, from, to) {
+            events.extend(moved(from, to));
+        } else {
+            failed.0.insert((m.kname, to.wanted.name.clone()));
+        }
+    }
+    events
+}
+
+fn moved(from: &Watched, to: &Watched) -> Option<Event> {
+    let array = to.last.clone()?;
+    let subject = Subject { name: to.wanted.name.clone(), devname: array.devname.clone(), uuid: array.uuid };
+    Some(Event { what: What::MoveSpare(from.wanted.name.clone()), subject, array })
+}
+
+/// Takes it out of one array and adds it to the other; back to the first where that takes it no more.
+fn carry_out(host: &Host, m: &Move, from: &Watched, to: &Watched) -> bool {
+    let device = host.dev.join(&m.kname);
+    let act = |op, at: &Watched| {
+        let Some(array) = at.last.as_ref().map(|a| host.dev.join(&a.devname)) else { return Exit::FAIL };
+        manage::run(&request(op, array, device.clone())).0
+    };
+    if act(ManageOp::Remove, from) != Exit::OK {
+        return false;
+    }
+    if act(ManageOp::AddSpare, to) == Exit::OK {
+        return true;
+    }
+    let shown = device.display();
+    complain(format!("{shown} could not be moved to {}; it goes back to {}", to.wanted.name, from.wanted.name));
+    if act(ManageOp::AddSpare, from) != Exit::OK {
+        complain(format!("{shown} is in no array now: mdadm {} --add {shown}", from.wanted.name));
+    }
+    false
+}
+
+fn request(op: ManageOp, array: PathBuf, device: PathBuf) -> ManageRequest {
+    let common = Common { verbose: -1, ..Common::default() };
+    let item = ManageItem { op, device, write_mostly: None, failfast: None };
+    ManageRequest {
+        common,
+        array,
+        items: vec![item],
+        update: None,
+        any_sector_size: false,
+        readonly: false,
+        after: None,
+    }
+}
+
+/// Whether the device holds what a member of the array holds.
+fn is_large_enough(host: &Host, needy: &Watched, kname: &str) -> bool {
+    let Some(array) = &needy.last else { return false };
+    let dir = host.sysfs.array(&array.devname);
+    let need = |kname: &str| {
+        let member = dir.member(kname);
+        Some(member.get(attr::OFFSET)?.saturating_add(member.get(attr::SIZE)?.saturating_mul(2)))
+    };
+    let need = array.in_sync().find_map(|m| need(&m.kname));
+    need.zip(host.sysfs.sectors_of(kname)).is_some_and(|(need, have)| have >= need)
+}

@@ -1,0 +1,299 @@
+//! Two looks, or some, and the events.
+
+use super::spares::{Move, moves};
+use super::*;
+
+/// `a0U b1U c-S`: kernel name, slot, condition (U in sync, R rebuilding, P replacement, S spare, F faulty, J journal).
+fn members(text: &str) -> Vec<Member> {
+    let condition = |c| match c {
+        'U' => Condition::InSync,
+        'R' => Condition::Rebuilding,
+        'P' => Condition::Replacement,
+        'F' => Condition::Faulty,
+        'J' => Condition::Journal,
+        _ => Condition::Spare,
+    };
+    let one = |word: &str| {
+        let c: Vec<char> = word.chars().collect();
+        Member { kname: c[0].into(), dev: (7, c[0].into()), slot: c[1].to_digit(10), condition: condition(c[2]) }
+    };
+    text.split(' ').map(one).collect()
+}
+
+fn array(text: &str, sync: &str) -> Array {
+    let members = members(text);
+    let held = members.iter().filter(|m| m.condition == Condition::InSync && m.slot.is_some()).count() as u32;
+    let words: Vec<&str> = sync.split(' ').collect();
+    let percent = words.get(1).and_then(|p| p.parse().ok());
+    let sync = (!sync.is_empty()).then(|| Sync { action: words[0].into(), percent });
+    Array {
+        devname: "md0".into(),
+        uuid: Some(Uuid([1; 16])),
+        level: Some(Level::Raid5),
+        raid_disks: 3,
+        degraded: 3 - held.min(3),
+        members,
+        sync,
+        ..Array::default()
+    }
+}
+
+const SCAN: Rules = Rules { scan: true, test: false, increment: 20 };
+
+fn named(events: &[Event]) -> Vec<String> {
+    events.iter().map(|e| e.what.name() + &e.what.member().map_or(String::new(), |m| format!(" {m}"))).collect()
+}
+
+/// The events of the last of some looks.
+fn last(looks: &[(&str, &str)]) -> String {
+    let mut watch = Watch::new(SCAN, Vec::new());
+    let told = looks.iter().map(|(text, sync)| watch.look(&[array(text, sync)], &Memory::new()));
+    named(&told.last().unwrap()).join(", ")
+}
+
+#[test]
+fn what_two_looks_tell() {
+    let whole = ("a0U b1U c2U d-S", "");
+    for (before, now, events) in [
+        (whole, whole, ""),
+        (whole, ("a0U b1U c-F d-S", ""), "Fail c"),
+        // failed and removed between two looks
+        (whole, ("a0U b1U d-S", ""), "Fail c"),
+        (whole, ("a0U b1U c-F d2R", "recovery 6"), "Fail c, RebuildStarted"),
+        // rebuilt before anybody looked
+        (whole, ("a0U b1U c-F d2U", ""), "Fail c, SpareActive d"),
+        (("a0U b1U c-F d2R", "recovery 99"), ("a0U b1U c-F d2U", ""), "RebuildFinished, SpareActive d"),
+        (("a0U b1U d2R", "recovery 40"), ("a0U b1U d-F", ""), "FailSpare d, RebuildFinished"),
+        (whole, ("a0U b1U c2U d-F", ""), "FailSpare d"),
+        // a spare that is taken away, or added
+        (whole, ("a0U b1U c2U", ""), ""),
+        (("a0U b1U c2U", ""), whole, ""),
+        // re-added by the bitmap between two looks
+        (("a0U b1U", ""), ("a0U b1U c2U", ""), "SpareActive c"),
+        // --replace: the member that was replaced is made faulty by the kernel, and nothing is lost
+        (whole, ("a0U b1U c2U d2P", "recovery 5"), "RebuildStarted"),
+        (("a0U b1U c2U d2P", "recovery 95"), ("a0U b1U c-F d2U", ""), "RebuildFinished, SpareActive d"),
+        (("a0U b1U c2U d2P", "recovery 95"), ("a0U b1U c2F d2U", "recovery 99"), "SpareActive d"),
+        (("a0U b1U c2U d2P", "recovery 95"), ("a0U b1U c2U d2U", ""), "RebuildFinished, SpareActive d"),
+        (("a0U b1U c2U d2U", ""), ("a0U b1U c2F d2U", ""), ""),
+        (("a0U b1U c2U d2P", "recovery 95"), ("a0U b1U c2U d-F", ""), "FailSpare d, RebuildFinished"),
+        // two at once
+        (whole, ("a0U b-F c-F d-S", ""), "Fail b, Fail c"),
+        // out of sync without having failed
+        (whole, ("a0U b1U c2R d-S", "recovery 1"), "Fail c, RebuildStarted"),
+        (("a0U b1U c2U j-J", ""), ("a0U b1U c2U j-F", ""), "Fail j"),
+    ] {
+        assert_eq!(last(&[before, now]), events, "{before:?} -> {now:?}");
+    }
+}
+
+#[test]
+fn progress_is_told_at_each_increment_and_what_waits_is_no_fault() {
+    let whole = "a0U b1U c2U";
+    for (before, now, events) in [
+        ("", "resync 0", "RebuildStarted"),
+        ("", "resync DELAYED", ""),
+        ("", "resync PENDING", ""),
+        ("resync DELAYED", "resync 3", "RebuildStarted"),
+        ("resync 3", "resync 19", ""),
+        ("resync 3", "resync 20", "Rebuild20"),
+        ("resync 19", "resync 61", "Rebuild61"),
+        ("resync 61", "resync DELAYED", ""),
+        ("resync DELAYED", "", ""),
+        ("check 95", "", "RebuildFinished"),
+        ("check 95", "check 1", "RebuildFinished, RebuildStarted"),
+        ("recovery 50", "check 60", "RebuildFinished, RebuildStarted"),
+        ("", "check 5", "RebuildStarted"),
+    ] {
+        assert_eq!(last(&[(whole, before), (whole, now)]), events, "{before} -> {now}");
+    }
+    assert_eq!(What::Rebuild(5).name(), "Rebuild05");
+}
+
+#[test]
+fn mismatches_are_those_of_a_check_and_not_of_a_recovery() {
+    let whole = "a0U b1U c2U";
+    for (action, found, told) in
+        [("check", 8, Some(8)), ("resync", 8, Some(8)), ("recovery", 8, None), ("check", 0, None)]
+    {
+        let now = Array { mismatches: found, ..array(whole, "") };
+        let what = change::between(&array(whole, &format!("{action} 50")), &now, 20);
+        assert_eq!(what, [What::RebuildFinished(told)], "{action}");
+    }
+}
+
+#[test]
+fn a_degraded_array_is_told_once_when_it_is_first_seen() {
+    let degraded = ("a0U b1U", "");
+    assert_eq!(last(&[degraded]), "NewArray, DegradedArray");
+    assert_eq!(last(&[degraded, degraded]), "");
+    // a check of what is left does not help it
+    assert_eq!(last(&[("a0U b1U", "check 5")]), "NewArray, DegradedArray, RebuildStarted");
+    // one of two is rebuilt
+    let two = Array { level: Some(Level::Raid6), raid_disks: 4, degraded: 2, ..array("a0U b1U c2R", "recovery 5") };
+    let events = Watch::new(SCAN, Vec::new()).look(&[two], &Memory::new());
+    assert_eq!(named(&events), ["NewArray", "DegradedArray", "RebuildStarted"]);
+}
+
+#[test]
+fn an_initial_build_is_no_fault_but_one_that_fails_is() {
+    let build = ("a0U b1U c2R", "recovery 8");
+    let left = ("a0U b1U", "");
+    assert_eq!(last(&[build]), "NewArray, RebuildStarted");
+    assert_eq!(last(&[("a0U b1U c-S", "")]), "NewArray");
+    // it has its slot, and the recovery is about to start
+    assert_eq!(last(&[("a0U b1U c2R", "")]), "NewArray");
+    assert_eq!(last(&[("a0U b1U c2R", ""), build]), "RebuildStarted");
+    assert_eq!(last(&[build, ("a0U b1U c2U", "")]), "RebuildFinished, SpareActive c");
+    assert_eq!(last(&[build, ("a0U b1U c2U", ""), left]), "Fail c");
+    // stopped short, and nothing goes on
+    assert_eq!(last(&[build, left, left, left]), "DegradedArray");
+    assert_eq!(last(&[build, left, left, left, left]), "");
+    // between two recoveries there is a moment of none
+    assert_eq!(last(&[build, left, build, left, build, left]), "RebuildFinished");
+    // who fails is told, and that is enough
+    assert_eq!(last(&[build, ("a0U b1U c-F", "")]), "FailSpare c, RebuildFinished");
+    assert_eq!(last(&[build, ("a0U b1U c-F", ""), left, left, left]), "");
+    // a spare that the kernel does not take
+    let spare = ("a0U b1U c-S", "");
+    assert_eq!(last(&[spare, spare, spare]), "DegradedArray");
+    let readonly = Array { readonly: true, ..array("a0U b1U c-S", "") };
+    let events = Watch::new(SCAN, Vec::new()).look(&[readonly], &Memory::new());
+    assert_eq!(named(&events), ["NewArray", "DegradedArray"]);
+}
+
+#[test]
+fn a_slot_that_once_had_its_data_is_told_though_it_is_rebuilt() {
+    let memory = Memory::from([(Uuid([1; 16]), [0, 1, 2].into())]);
+    let events = Watch::new(SCAN, Vec::new()).look(&[array("a0U b1U c2R", "recovery 8")], &memory);
+    assert_eq!(named(&events), ["NewArray", "DegradedArray", "RebuildStarted"]);
+    let other = Memory::from([(Uuid([1; 16]), [0, 1].into())]);
+    let events = Watch::new(SCAN, Vec::new()).look(&[array("a0U b1U c2R", "recovery 8")], &other);
+    assert_eq!(named(&events), ["NewArray", "RebuildStarted"]);
+}
+
+#[test]
+fn an_array_is_known_by_its_uuid_whatever_it_is_called() {
+    let mut watch = Watch::new(SCAN, Vec::new());
+    let whole = array("a0U b1U c2U", "");
+    let moved = Array { devname: "md127".into(), ..whole.clone() };
+    assert_eq!(named(&watch.look(std::slice::from_ref(&whole), &Memory::new())), ["NewArray"]);
+    assert_eq!(watch.look(&[moved], &Memory::new()), []);
+    assert_eq!(watch.arrays[0].wanted.name, "/dev/md127");
+    assert_eq!(named(&watch.look(&[], &Memory::new())), ["DeviceDisappeared"]);
+    assert_eq!(watch.look(&[], &Memory::new()), []);
+    assert!(watch.arrays.is_empty() && !watch.any_redundant());
+    assert_eq!(named(&watch.look(&[whole], &Memory::new())), ["NewArray"]);
+}
+
+#[test]
+fn another_array_of_the_same_name_is_another_one() {
+    let whole = array("a0U b1U c2U", "");
+    let other = Array { uuid: Some(Uuid([2; 16])), degraded: 1, ..array("a0U b1U", "") };
+    let listed = Wanted { name: "/dev/md0".into(), devname: Some("md0".into()), ..Wanted::default() };
+    for (rules, wanted, want) in [
+        (SCAN, Vec::new(), "DeviceDisappeared, NewArray, DegradedArray"),
+        (Rules { scan: false, ..SCAN }, vec![listed], "DeviceDisappeared, DegradedArray"),
+    ] {
+        let mut watch = Watch::new(rules, wanted);
+        watch.look(std::slice::from_ref(&whole), &Memory::new());
+        let mut events = watch.look(std::slice::from_ref(&other), &Memory::new());
+        events.extend(watch.look(std::slice::from_ref(&other), &Memory::new()));
+        assert_eq!(named(&events).join(", "), want);
+    }
+}
+
+#[test]
+fn arrays_of_the_configuration_are_no_news_until_they_come_back() {
+    let wanted = Wanted { name: "/dev/md/x".into(), uuid: Some(Uuid([1; 16])), spares: Some(1), ..Wanted::default() };
+    let mut watch = Watch::new(SCAN, vec![wanted]);
+    let whole = array("a0U b1U c2U", "");
+    assert!(watch.any_lost());
+    let events = watch.look(std::slice::from_ref(&whole), &Memory::new());
+    assert_eq!((named(&events), events[0].subject.name.as_str()), (vec!["SparesMissing".to_owned()], "/dev/md/x"));
+    assert_eq!(named(&watch.look(&[], &Memory::new())), ["DeviceDisappeared"]);
+    assert_eq!(named(&watch.look(&[whole], &Memory::new())), ["NewArray", "SparesMissing"]);
+}
+
+#[test]
+fn levels_without_redundancy_are_named_only_where_they_were_asked_for() {
+    let raid0 = Array { level: Some(Level::Raid0), ..array("a0U", "") };
+    assert_eq!(Watch::new(SCAN, Vec::new()).look(std::slice::from_ref(&raid0), &Memory::new()), []);
+    let listed = Wanted { name: "/dev/md0".into(), devname: Some("md0".into()), ..Wanted::default() };
+    let mut watch = Watch::new(Rules { scan: false, ..SCAN }, vec![listed]);
+    let events = watch.look(std::slice::from_ref(&raid0), &Memory::new());
+    assert_eq!(events.iter().map(|e| e.what.clone()).collect::<Vec<_>>(), [What::WrongLevel]);
+    assert_eq!(watch.look(&[raid0], &Memory::new()), []);
+    assert!(!watch.any_redundant());
+}
+
+#[test]
+fn test_messages_come_once_and_only_for_arrays_of_the_start() {
+    let mut watch = Watch::new(Rules { test: true, ..SCAN }, Vec::new());
+    let whole = array("a0U b1U c2U", "");
+    let other = Array { devname: "md1".into(), uuid: Some(Uuid([2; 16])), ..whole.clone() };
+    assert_eq!(named(&watch.look(std::slice::from_ref(&whole), &Memory::new())), ["TestMessage", "NewArray"]);
+    assert_eq!(named(&watch.look(&[whole, other], &Memory::new())), ["NewArray"]);
+}
+
+#[test]
+fn a_reload_keeps_what_was_seen() {
+    let mut watch = Watch::new(SCAN, Vec::new());
+    let whole = array("a0U b1U c2U", "");
+    watch.look(std::slice::from_ref(&whole), &Memory::new());
+    watch.rewant(vec![Wanted { name: "/dev/md/x".into(), uuid: Some(Uuid([1; 16])), ..Wanted::default() }]);
+    let events = watch.look(&[array("a0U b1U c-F", "")], &Memory::new());
+    assert_eq!((named(&events), events[0].subject.name.as_str()), (vec!["Fail c".to_owned()], "/dev/md/x"));
+}
+
+#[test]
+fn a_spare_goes_to_an_array_of_its_group_that_lacks_a_member() {
+    let group = |g: &str, n: u8| Wanted {
+        name: format!("/dev/md{n}"),
+        uuid: Some(Uuid([n; 16])),
+        spare_group: (!g.is_empty()).then(|| g.into()),
+        ..Wanted::default()
+    };
+    let of = |n: u8, text: &str, sync: &str| Array {
+        devname: format!("md{n}"),
+        uuid: Some(Uuid([n; 16])),
+        ..array(text, sync)
+    };
+    let (needy, rich) = ("a0U b1U", "e0U f1U g2U h-S");
+    for (groups, first, second, fits, want) in [
+        (["g", "g"], needy, rich, true, vec!["h"]),
+        (["g", "g"], needy, rich, false, vec![]),
+        (["g", "x"], needy, rich, true, vec![]),
+        (["", ""], needy, rich, true, vec![]),
+        (["g", "g"], "a0U b1U c-S", rich, true, vec![]),
+        (["g", "g"], needy, "e0U f1U h-S", true, vec![]),
+        (["g", "g"], "a0U b1U c2U", rich, true, vec![]),
+    ] {
+        let mut watch = Watch::new(SCAN, vec![group(groups[0], 1), group(groups[1], 2)]);
+        watch.look(&[of(1, first, ""), of(2, second, "")], &Memory::new());
+        let found = moves(&watch, |_, _| fits);
+        assert_eq!(found.iter().map(|m| m.kname.as_str()).collect::<Vec<_>>(), want, "{groups:?} {first} {second}");
+        assert!(found.iter().all(|m| *m == Move { from: 1, to: 0, kname: m.kname.clone() }));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_two_looks_panic_and_a_lost_member_never_goes_unsaid(
+        before in "(a0|b1|c2|d-)[URPSFJ]( (e0|f1|g2|h-)[URPSFJ]){0,4}",
+        now in "(a0|b1|c2|d-)[URPSFJ]( (e0|f1|g2|h-)[URPSFJ]){0,4}",
+        raid_disks in 0u32..9, degraded in 0u32..5, percent in 0u32..200,
+    ) {
+        let old = Array { raid_disks: 3, degraded: 0, ..array(&before, "") };
+        let new = Array { raid_disks, degraded, ..array(&now, &format!("recovery {percent}")) };
+        let mut watch = Watch::new(SCAN, Vec::new());
+        watch.look(std::slice::from_ref(&old), &Memory::new());
+        let events = watch.look(std::slice::from_ref(&new), &Memory::new());
+        for m in old.in_sync().filter(|m| m.slot.is_some_and(|s| s < raid_disks)) {
+            let slot_held = new.in_sync().any(|n| n.slot == m.slot);
+            let told = events.iter().any(|e| e.what == What::Fail(m.kname.clone()));
+            let still = new.in_sync().any(|n| n.kname == m.kname && n.dev == m.dev);
+            proptest::prop_assert!(slot_held || still || told, "{} of {} went unsaid in {}", m.kname, before, now);
+        }
+    }
+}

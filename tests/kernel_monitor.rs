@@ -1,0 +1,292 @@
+//! The monitor at work: what it must tell, what it must not, and whom it tells.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use vm::{MIB, attr, disks, mdadm, run, sh, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A monitor that runs beside the test.
+struct Monitor(Child);
+
+impl Monitor {
+    fn start(args: &str) -> Monitor {
+        Monitor::with(args, |c| c)
+    }
+
+    fn with(args: &str, more: impl FnOnce(&mut Command) -> &mut Command) -> Monitor {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+        command.arg("--monitor").args(args.split_whitespace()).stdin(Stdio::null());
+        command.stdout(File::create("/mnt/out").unwrap()).stderr(File::create("/mnt/err").unwrap());
+        Monitor(more(&mut command).spawn().unwrap())
+    }
+
+    fn out() -> String {
+        fs::read_to_string("/mnt/out").unwrap()
+    }
+
+    #[track_caller]
+    fn tells(what: &str) {
+        wait_until(LONG, &format!("{what} is told; {}", Monitor::out()), || Monitor::out().contains(what));
+    }
+
+    fn ended(&mut self) -> Option<i32> {
+        self.0.try_wait().unwrap().map(|s| s.code().unwrap_or(-1))
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Mail goes to /mnt/mails.
+fn mail_sink() {
+    fs::write("/usr/sbin/sendmail", "#!/bin/bash\n{ echo \"args $*\"; cat; } >>/mnt/mails\n").unwrap();
+    sh("chmod +x /usr/sbin/sendmail; touch /mnt/mails");
+}
+
+#[test]
+fn what_is_no_fault_is_not_told_as_one() {
+    mail_sink();
+    let d = disks(10, 24 * MIB);
+    mdadm(&format!("--create /dev/md9 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    let _monitor = Monitor::start("--scan --mail=root --delay=1");
+    Monitor::tells("NewArray event detected on md device /dev/md9");
+    // an initial build: degraded as the kernel counts
+    vm::sync_speed(1000, 4000);
+    mdadm(&format!("--create /dev/md0 --run -b none -l5 -n3 {} {} {}", d[2], d[3], d[4])).ok();
+    Monitor::tells("RebuildStarted event detected on md device /dev/md0");
+    assert_eq!(attr("md0", "degraded"), "1");
+    vm::wait_sync("md0");
+    Monitor::tells("SpareActive event detected on md device /dev/md0");
+    // an initial resync, stopped and held back
+    vm::sync_speed(1000, 4000);
+    mdadm(&format!("--create /dev/md1 --run -b none -l1 -n2 {} {}", d[5], d[6])).ok();
+    Monitor::tells("RebuildStarted event detected on md device /dev/md1");
+    vm::set_attr("md1", "sync_action", "frozen");
+    wait_until(LONG, "it is held back", || vm::mdstat().contains("resync=PENDING"));
+    vm::set_attr("md1", "sync_action", "idle");
+    vm::wait_sync("md1");
+    Monitor::tells("RebuildFinished event detected on md device /dev/md1");
+    // a check, and a replacement
+    vm::set_attr("md1", "sync_action", "check");
+    vm::wait_sync("md1");
+    mdadm(&format!("/dev/md1 --add {}", d[7])).ok();
+    vm::sync_speed(1000, 8000);
+    mdadm(&format!("/dev/md1 --replace {} --with {}", d[5], d[7])).ok();
+    wait_until(LONG, "it is replaced", || vm::mdstat().contains("(R)"));
+    // long enough for a look
+    std::thread::sleep(Duration::from_millis(1200));
+    vm::wait_sync("md1");
+    Monitor::tells(&format!("SpareActive event detected on md device /dev/md1, component device {}", d[7]));
+    if !vm::lockless_is_refused() {
+        let lockless = disks(3, 24 * MIB);
+        mdadm(&format!("--create /dev/md2 --run -b lockless -l5 -n3 {}", lockless.join(" "))).ok();
+        Monitor::tells("NewArray event detected on md device /dev/md2");
+        // the resync at the start, that finds nothing to do, may be told
+        vm::wait_sync("md2");
+        std::thread::sleep(Duration::from_millis(1200));
+        let told = || Monitor::out().matches("md device /dev/md2").count();
+        let before = told();
+        vm::sync_speed(1000, 8000);
+        vm::write_pattern("/dev/md2", 0, 4 * MIB, 1);
+        wait_until(LONG, "its parity is built", || vm::mdstat().contains("UU_"));
+        std::thread::sleep(Duration::from_millis(1200));
+        vm::wait_sync("md2");
+        std::thread::sleep(Duration::from_millis(1200));
+        assert_eq!(told(), before, "{}", Monitor::out());
+    }
+    let out = Monitor::out();
+    for word in ["Fail", "Degraded", "Disappeared", "Missing"] {
+        assert!(!out.contains(word), "{out}");
+    }
+    assert_eq!(fs::read_to_string("/mnt/mails").unwrap(), "");
+}
+
+#[test]
+fn without_mail_and_program_it_stays_and_tells_at_once_and_keeps_no_array_busy() {
+    let d = disks(3, 16 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 -x1 {}", d.join(" "))).ok();
+    let mut monitor = Monitor::start("--scan");
+    Monitor::tells("NewArray");
+    let before = Instant::now();
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    Monitor::tells(&format!("mdadm: Fail event detected on md device /dev/md0, component device {}\n", d[1]));
+    // by the kernel's notice, not by the delay of a minute
+    assert!(before.elapsed() < Duration::from_secs(20));
+    Monitor::tells("SpareActive");
+    assert_eq!(monitor.ended(), None);
+    mdadm("--stop /dev/md0").ok();
+    Monitor::tells("DeviceDisappeared");
+    wait_until(LONG, "nothing is left to watch", || monitor.ended() == Some(0));
+    assert!(fs::read_to_string("/mnt/err").unwrap().contains("No array with redundancy detected, stopping"));
+    assert!(!fs::exists("/sys/block/md0").unwrap(), "the array was made anew");
+    // what is said with -q is not more than without
+    assert_eq!(mdadm("--monitor --scan --oneshot -q --program=/bin/true").ok().stderr, "");
+}
+
+#[test]
+fn a_degraded_array_at_the_start_is_told_with_who_is_missing() {
+    mail_sink();
+    let d = disks(3, 16 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l5 -n3 {}", d.join(" "))).ok();
+    // it is seen whole once
+    assert!(mdadm("--monitor --scan --oneshot").ok().stdout.contains("NewArray"));
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble --run /dev/md0 {} {}", d[0], d[2])).ok();
+    let told = mdadm("--monitor --oneshot --mail=root /dev/md0").ok();
+    assert_eq!(told.stdout, "mdadm: DegradedArray event detected on md device /dev/md0\n");
+    let missing = format!("/dev/md0: slot 1 is missing: last held by {}, loop_file /mnt/disk1, seen ", d[1]);
+    assert!(told.stderr.contains(&missing), "{}", told.stderr);
+    let mails = fs::read_to_string("/mnt/mails").unwrap();
+    assert!(mails.starts_with(
+        "args -t\nFrom: mdadm monitoring <root@guest>\nTo: root\nSubject: DegradedArray event on /dev/md0:guest\n\n"
+    ));
+    assert!(mails.contains(&missing), "{mails}");
+    let json: serde_json::Value =
+        serde_json::from_str(&mdadm("--monitor --oneshot --json /dev/md0").ok().stdout).unwrap();
+    assert_eq!(json["schema"], "mdadm-rs/event/1");
+    assert_eq!((&json["event"], &json["severity"]), (&"DegradedArray".into(), &"critical".into()));
+    assert_eq!((&json["missing"][0]["slot"], &json["missing"][0]["path"]), (&1.into(), &d[1].as_str().into()));
+    // A rebuild does not hide it: that slot had its data once. Told by a monitor that starts while it runs.
+    vm::sync_speed(100, 1000);
+    sh(&format!("wipefs -aq {}", d[1]));
+    mdadm(&format!("/dev/md0 --add {}", d[1])).ok();
+    wait_until(LONG, "it is rebuilt", || vm::mdstat().contains("recovery"));
+    let told = mdadm("--monitor --oneshot --scan").ok().stdout;
+    assert!(told.contains("DegradedArray") && told.contains("RebuildStarted"), "{told}");
+    // A repeated state is not repeated.
+    vm::sync_speed(100, 1000);
+    let _monitor = Monitor::start("--scan --delay=1");
+    Monitor::tells("RebuildStarted");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    Monitor::tells("FailSpare");
+    Monitor::tells("RebuildFinished");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(Monitor::out().matches("DegradedArray").count(), 1, "{}", Monitor::out());
+}
+
+#[test]
+fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing_from_being_told() {
+    let d = disks(4, 16 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n4 {}", d.join(" "))).ok();
+    let _ = fs::remove_file("/usr/sbin/sendmail");
+    let script =
+        "#!/bin/bash\nenv | grep ^MD_ | sort >/mnt/env-$1\necho \"$#: $*\" >>/mnt/program\n[ $1 != Fail ] || exit 3\n";
+    fs::write("/mnt/run", script).unwrap();
+    sh("chmod +x /mnt/run");
+    let monitor = Monitor::start("--scan --mail=root --program=/mnt/run --delay=1");
+    Monitor::tells("NewArray");
+    for n in [1, 2] {
+        mdadm(&format!("/dev/md0 --fail {}", d[n])).ok();
+        Monitor::tells(&format!("component device {}", d[n]));
+    }
+    let called = || fs::read_to_string("/mnt/program").unwrap_or_default();
+    wait_until(LONG, "the program was run", || called().lines().count() == 3);
+    assert_eq!(called(), format!("2: NewArray /dev/md0\n3: Fail /dev/md0 {}\n3: Fail /dev/md0 {}\n", d[1], d[2]));
+    let env = fs::read_to_string("/mnt/env-Fail").unwrap();
+    for line in ["MD_EVENT=Fail", "MD_DEVICE=/dev/md0", "MD_SEVERITY=critical", "MD_DEGRADED=2", "MD_MISSING_SLOTS=1 2"]
+    {
+        assert!(env.lines().any(|l| l == line), "{line}: {env}");
+    }
+    wait_until(LONG, "both failures are reported", || {
+        let err = fs::read_to_string("/mnt/err").unwrap();
+        err.contains("mail to root was not sent: /usr/sbin/sendmail: cannot be run: No such file or directory")
+            && err.matches("/mnt/run: Fail of /dev/md0: exit status: 3").count() == 2
+    });
+    assert_eq!(fs::read_to_string("/mnt/err").unwrap().matches("was not sent").count(), 1);
+    drop(monitor);
+    // One that hangs: what happens meanwhile is told.
+    fs::write("/mnt/run", "#!/bin/bash\nexec sleep 1000\n").unwrap();
+    let _monitor = Monitor::start("--scan --program=/mnt/run --delay=1");
+    Monitor::tells("DegradedArray");
+    sh(&format!(
+        "{0} --quiet /dev/md0 --remove {1}; wipefs -aq {1}; {0} --quiet /dev/md0 --add {1}",
+        env!("CARGO_BIN_EXE_mdadm"),
+        d[1]
+    ));
+    Monitor::tells(&format!("SpareActive event detected on md device /dev/md0, component device {}", d[1]));
+}
+
+#[test]
+fn the_configuration_is_read_again_at_sighup_and_systemd_is_told() {
+    let d = disks(2, 16 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {}", d.join(" "))).ok();
+    fs::write("/mnt/run", "#!/bin/bash\necho \"$*\" >>/mnt/program\n").unwrap();
+    sh("chmod +x /mnt/run");
+    let systemd = UnixDatagram::bind("/mnt/notify").unwrap();
+    systemd.set_read_timeout(Some(LONG)).unwrap();
+    let hears = |wanted: &str| {
+        let mut bytes = [0u8; 256];
+        let start = Instant::now();
+        while start.elapsed() < LONG {
+            let n = systemd.recv(&mut bytes).unwrap();
+            if String::from_utf8_lossy(&bytes[..n]).starts_with(wanted) {
+                return;
+            }
+        }
+        panic!("systemd does not hear {wanted}");
+    };
+    let monitor = Monitor::with("--scan", |c| c.env("NOTIFY_SOCKET", "/mnt/notify").env("WATCHDOG_USEC", "1000000"));
+    hears("READY=1");
+    hears("WATCHDOG=1");
+    hears("WATCHDOG=1");
+    assert_eq!(Monitor::out().lines().count(), 1);
+    let uuid = mdadm("--detail --export /dev/md0").ok().stdout;
+    let uuid = uuid.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap();
+    fs::write("/etc/mdadm.conf", format!("PROGRAM /mnt/run\nARRAY /dev/md/named UUID={uuid}\n")).unwrap();
+    sh(&format!("kill -HUP {}", monitor.0.id()));
+    hears("RELOADING=1");
+    hears("READY=1");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    Monitor::tells(&format!("Fail event detected on md device /dev/md/named, component device {}", d[1]));
+    wait_until(LONG, "the new program is run", || fs::exists("/mnt/program").unwrap());
+    assert_eq!(fs::read_to_string("/mnt/program").unwrap(), format!("Fail /dev/md/named {}\n", d[1]));
+}
+
+#[test]
+fn a_daemon_has_its_file_and_there_is_one_that_shares() {
+    let d = disks(2, 16 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {}", d.join(" "))).ok();
+    let log = UnixDatagram::bind("/dev/log").unwrap();
+    log.set_read_timeout(Some(LONG)).unwrap();
+    let started = mdadm("--monitor --scan --daemonise --pid-file=/run/monitor.pid").ok();
+    assert_eq!((started.stdout, started.stderr), (String::new(), String::new()));
+    let pid = fs::read_to_string("/run/monitor.pid").unwrap().trim().to_owned();
+    // a daemon that nobody else hears tells syslog
+    let mut line = [0u8; 256];
+    let n = log.recv(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..n]).into_owned();
+    assert!(
+        line.starts_with("<30>")
+            && line.ends_with(&format!("mdadm[{pid}]: NewArray event detected on md device /dev/md0")),
+        "{line}"
+    );
+    assert_eq!(fs::read_to_string("/run/mdadm/autorebuild.pid").unwrap().trim(), pid);
+    assert_eq!(fs::read_link(format!("/proc/{pid}/fd/1")).unwrap().to_str(), Some("/dev/null"));
+    let second = mdadm("--monitor --scan --mail=root");
+    assert_eq!(
+        (second.status, second.stderr.as_str()),
+        (1, "mdadm: Only one autorebuild process allowed in scan mode, aborting\n")
+    );
+    assert_eq!(
+        mdadm("--monitor --scan --oneshot").ok().stdout,
+        "mdadm: NewArray event detected on md device /dev/md0\n"
+    );
+    sh(&format!("kill {pid}"));
+    wait_until(LONG, "the daemon is gone", || !fs::exists(format!("/proc/{pid}")).unwrap());
+    let id =
+        run(env!("CARGO_BIN_EXE_mdadm"), &["--monitor", "--daemonise", "--no-sharing", "/dev/md0"], "").ok().stdout;
+    assert!(id.trim().parse::<u32>().is_ok(), "{id}");
+    sh(&format!("kill {id}"));
+}
