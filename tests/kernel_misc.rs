@@ -284,3 +284,42 @@ fn who_is_not_root_is_told_so_before_anything_else() {
     sh("truncate -s 20M /mnt/image; chmod 666 /mnt/image");
     nobody("--create x --offline --run -l1 -n2 --saved-metadata=none /mnt/image missing").ok();
 }
+
+#[test]
+fn a_device_that_cannot_be_read_is_named_with_its_reason_and_nothing_is_written() {
+    let disks = vm::disks(2, 40 * MIB);
+    vm::write_pattern(&disks[0], 0, 40 * MIB, 3);
+    sh(
+        "printf '0 81920 error\n' | DM_DISABLE_UDEV=1 dmsetup create bad; dmsetup mknodes; mkdir /mnt/dump; mknod /dev/gone b 8 250",
+    );
+    let (a, bad) = (&disks[0], "/dev/mapper/bad");
+    // Status, and the first line, as the reference's; then the reason.
+    for (line, first, why) in [
+        (format!("--create /dev/md0 --run -l5 -n2 -b none {a} {bad}"), "Failed to write metadata to ", "at byte"),
+        (format!("--create /dev/md0 --run -l0 -n2 {bad} {a}"), "Failed to write metadata to ", "nothing was written"),
+        (
+            format!("--examine {bad}"),
+            "No md superblock detected on ",
+            "cannot read the superblock: Input/output error\n",
+        ),
+        (format!("--examine-badblocks {bad}"), "No md superblock detected on ", "cannot read the superblock"),
+        (format!("--dump=/mnt/dump {bad}"), "the superblock on ", "cannot read the superblock"),
+        (format!("--create /dev/md0 --run -l1 -n2 -b none {a} /dev/gone"), "cannot open /dev/gone: ", "No such device"),
+        ("--wait /dev/gone".into(), "Cannot get md device name.", "the kernel has no device /dev/gone"),
+        ("--zero-superblock /dev/gone".into(), "Couldn't open /dev/gone for write", "No such device or address"),
+    ] {
+        let (want, got) = (vm::reference(&line).status, mdadm(&line));
+        sh(&format!("dd if=/dev/zero of={a} bs=1M count=40 conv=fsync status=none"));
+        vm::write_pattern(a, 0, 40 * MIB, 3);
+        let got_again = mdadm(&line);
+        assert_eq!((got.status, got_again.status), (want, want), "{line}: {}", got.stderr);
+        let said = got_again.stderr;
+        assert!(said.contains(&format!("mdadm: {first}")) && said.contains(why), "{line}: {said}");
+        assert!(vm::verify_pattern(a, 0, 40 * MIB, 3).is_empty(), "{line} wrote to {a}");
+    }
+    // The reference calls this a success.
+    let out = mdadm(&format!("--zero-superblock {bad}"));
+    assert!(out.status == 1 && out.stderr.contains("Input/output error"), "{}", out.stderr);
+    let out = mdadm(&format!("--build /dev/md0 -l1 -n2 --assume-clean {a} {bad}")).ok();
+    assert!(out.stderr.contains("note: cannot read /dev/mapper/bad at byte"), "{}", out.stderr);
+}

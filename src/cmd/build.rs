@@ -106,8 +106,10 @@ fn remarks(req: &BuildRequest, open: &[RealDevice], bitmap: Option<&BitmapPlan>)
         return;
     }
     for device in open {
-        if let Some(name) = metadata(device) {
-            let shown = device.path().display();
+        let shown = device.path().display();
+        if let Some((at, e)) = crate::plan::zero::unreadable(device) {
+            complain(format!("note: cannot read {shown} at byte {at}: {}", reason(&e)));
+        } else if let Some(name) = metadata(device) {
             complain(format!("note: {shown} holds {name}: it is part of the data of an array without metadata"));
         }
     }

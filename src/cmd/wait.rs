@@ -39,8 +39,9 @@ fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
         return Err(Exit::USAGE);
     }
     host.sysfs.disk_name(dev_of(&meta)).ok_or_else(|| {
+        complain("Cannot get md device name.");
         complain(format!("the kernel has no device {shown}{}", host.md_hint()));
-        Exit::FAIL
+        Exit::USAGE
     })
 }
 

@@ -71,6 +71,17 @@ pub fn md_superblocks(dev: &dyn ReadAt) -> Superblocks {
     all
 }
 
+/// The first place of a superblock that cannot be read: its byte offset, and why.
+#[must_use]
+pub fn unreadable(dev: &dyn ReadAt) -> Option<(u64, std::io::Error)> {
+    let places = v090_place(dev).into_iter().chain(Minor::ALL.into_iter().filter_map(|m| v1_place(dev, m)));
+    let mut word = [0u8; 4];
+    // What lies past the end of a small device has no number.
+    places
+        .filter_map(|p| Some((p.offset, dev.read_at(p.offset, &mut word).err()?)))
+        .find(|(_, e)| e.raw_os_error().is_some())
+}
+
 /// Whether the magic lies there, in either byte order.
 #[must_use]
 pub fn has_magic(dev: &dyn ReadAt, place: &Target) -> bool {

@@ -141,6 +141,10 @@ fn open_member(path: &Path, req: &CreateRequest) -> Result<RealDevice, Refusal> 
     if is_read_only(&device) {
         return Err(Refusal::new(format!("{shown} is read-only.")));
     }
+    if let Some((at, e)) = crate::plan::zero::unreadable(&device) {
+        return Err(Refusal::new(format!("Failed to write metadata to {shown}"))
+            .hint(format!("cannot read {shown} at byte {at}: {}; nothing was written", reason(&e))));
+    }
     Ok(device)
 }
 
