@@ -47,6 +47,7 @@ complete -c mdadm -l program -l alert -d 'what to run for each event (PROGRAM of
 complete -c mdadm -l increment -d 'tell the progress of a rebuild in steps of this (default 20)' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
 complete -c mdadm -s i -l pid-file -d 'with --daemonise: the process id goes there' -r
+complete -c mdadm -s Z -l array-size -d 'KiB of the array to offer until it is stopped, or max' -r
 complete -c mdadm -l path -d 'with --fail: where the device was plugged in; a disk that comes there may take its place' -r
 complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
 complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r

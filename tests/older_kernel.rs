@@ -25,6 +25,8 @@ mod kernel_detail;
 mod kernel_ensure;
 #[path = "kernel_examine.rs"]
 mod kernel_examine;
+#[path = "kernel_grow.rs"]
+mod kernel_grow;
 #[path = "kernel_grow_bitmap.rs"]
 mod kernel_grow_bitmap;
 #[path = "kernel_incremental.rs"]

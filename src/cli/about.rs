@@ -95,6 +95,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Export, "", "print KEY=value lines"),
     (Id::Test, "", "with --detail: exit status tells the state of the array"),
     (Id::Prefer, "WORD", "prefer device names with this path component"),
+    (Id::ArraySize, "SIZE", "KiB of the array to offer until it is stopped, or max"),
     (Id::Delay, "SECONDS", "how long until clean bits of the bitmap are written"),
     (Id::Monitor, "", "watch arrays, and tell what happens to them"),
     (Id::Mail, "ADDRESS", "whom to mail what is bad (MAILADDR of the configuration)"),
@@ -158,6 +159,8 @@ const IN_MODE: &[(Mode, Id, &str, &str)] = &[
     (Mode::Monitor, Id::Test, "", "send a TestMessage for each array that is there at the start"),
     (Mode::Monitor, Id::Delay, "SECONDS", "look at least this often (default 60); the kernel tells of most changes at once"),
     (Mode::Monitor, Id::Json, "", "print each event as a JSON object on one line"),
+    (Mode::Grow, Id::Size, "SIZE", "KiB to use of each member from now on, or max"),
+    (Mode::Grow, Id::AssumeClean, "", "with --size: what is new needs no resync"),
     (Mode::Misc, Id::Metadata, "FORMAT", "look for this metadata only"),
     (Mode::Misc, Id::Force, "", "zero also what is not recognised; stop harder"),
 ];

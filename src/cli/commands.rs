@@ -85,7 +85,6 @@ const ABSENT: &[(Mode, Id)] = &[
     (Mode::Misc, Id::Name),
     (Mode::Misc, Id::Update),
     (Mode::Grow, Id::Add),
-    (Mode::Grow, Id::AssumeClean),
     (Mode::Grow, Id::Chunk),
     (Mode::Grow, Id::ConsistencyPolicy),
     (Mode::Grow, Id::DataOffset),
@@ -93,7 +92,6 @@ const ABSENT: &[(Mode, Id)] = &[
     (Mode::Grow, Id::Level),
     (Mode::Grow, Id::Nodes),
     (Mode::Grow, Id::RaidDevices),
-    (Mode::Grow, Id::Size),
 ];
 
 /// All options at once, in the order of the table: what a shell can complete behind `mdadm`.

@@ -203,7 +203,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::NoSharing, "no-sharing", Flag, F, Always(Mode::Monitor)),
     opt(Id::BackupFile, "backup-file", Value, A.or(G), Nothing).later(),
     opt(Id::InvalidBackup, "invalid-backup", Flag, A, Nothing).later(),
-    opt(Id::ArraySize, "array-size", Value, G, Nothing).short('Z', G).later(),
+    opt(Id::ArraySize, "array-size", Value, G, Nothing).short('Z', G),
     opt(Id::Continue, "continue", Flag, G, Nothing).later(),
     opt(Id::RebuildMap, "rebuild-map", Flag, I, Nothing).short('r', I),
     opt(Id::Path, "path", Value, I, Nothing),

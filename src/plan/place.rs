@@ -116,8 +116,9 @@ pub enum NoPlace {
     OffsetTooSmall(u64),
 }
 
-/// Room that is kept for a bitmap, in sectors, by the device's size.
-fn spare_bitmap_sectors(device: Sectors) -> u64 {
+/// Room that is kept for a bitmap, in sectors, by the device's size (the kernel's `super_1_choose_bm_space`, too).
+#[must_use]
+pub fn spare_bitmap_sectors(device: Sectors) -> u64 {
     match device.0 {
         n if n < 128 => 0,
         n if n - 128 >= 200 * 1024 * 2048 => 256,

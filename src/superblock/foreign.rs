@@ -3,10 +3,12 @@
 //! Recognised by signature and read only: enough to name it and its set. Every read is of a fixed small size, every
 //! place is derived from the device's size, and an unreadable place counts as "nothing there".
 
+mod extent;
 mod fs;
 mod raid;
 mod table;
 
+pub use extent::{InUse, in_use};
 pub use fs::{FileSystem, file_system};
 pub use raid::{Ddf, Imsm, V090, ddf, ddf_headers, imsm, v090, v090_offset};
 pub use table::{GptEntry, MbrEntry, Table, gpt, mbr};

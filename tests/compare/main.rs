@@ -38,5 +38,6 @@ battery! {
     incremental_is_the_references: "incremental.cases",
     monitor_tells_what_the_reference_tells: "monitor.cases",
     metadata_0_90_is_the_references: "v090.cases",
+    grow_of_sizes_and_levels_is_the_references: "grow.cases",
     grow_of_bitmaps_is_the_references: "grow-bitmap.cases",
 }

@@ -80,7 +80,7 @@ pub(super) fn start(member: &Member, offset: i64) -> Option<u64> {
     u64::try_from(sector).ok()?.checked_mul(SECTOR_BYTES)
 }
 
-fn version(sysfs: &ArrayDir) -> Option<Version> {
+pub(super) fn version(sysfs: &ArrayDir) -> Option<Version> {
     match sysfs.get(attr::METADATA_VERSION)? {
         MetadataVersion::Md { major: 0, .. } => Some(Version::V090),
         MetadataVersion::Md { major: 1, minor } => Minor::from_number(minor).map(Version::V1),
@@ -120,7 +120,7 @@ fn lies(sb: &SuperV1) -> Lies {
     }
 }
 
-fn now(open: &OpenArray) -> Now {
+pub(super) fn now(open: &OpenArray) -> Now {
     if matches!(md::get_bitmap_file(&open.file), Ok(Some(_))) {
         return Now::File;
     }
@@ -142,7 +142,7 @@ fn now(open: &OpenArray) -> Now {
     Now::Internal(location.unwrap_or(0))
 }
 
-fn log(sysfs: &ArrayDir) -> Option<&'static str> {
+pub(super) fn log(sysfs: &ArrayDir) -> Option<&'static str> {
     match sysfs.get(attr::CONSISTENCY_POLICY)?.0.as_str() {
         "ppl" => Some("PPL"),
         "journal" => Some("journal"),

@@ -4,7 +4,9 @@ pub mod bitmap;
 mod bitmap_check;
 mod bitmap_gather;
 mod bitmap_off;
+mod gather;
 mod knobs;
+mod size;
 
 use std::time::{Duration, Instant};
 
@@ -64,9 +66,9 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
     match change {
         Change::Bitmap => bitmap::run(running),
         Change::Knobs => knobs::run(running),
-        Change::ArraySize | Change::Add | Change::Continue | Change::Reshape | Change::Policy => {
-            Err(not_built(change.option(running.req)))
-        }
+        Change::ArraySize => size::array_size(running),
+        Change::Reshape if running.req.size.is_some() => size::run(running),
+        Change::Add | Change::Continue | Change::Reshape | Change::Policy => Err(not_built(change.option(running.req))),
     }
 }
 

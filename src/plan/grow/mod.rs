@@ -2,6 +2,8 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod bitmap;
+pub mod shape;
+pub mod size;
 pub mod space;
 
 use crate::cli::request::GrowRequest;

@@ -1,0 +1,167 @@
+//! `--grow` of what moves no data, on running arrays with data.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::path::PathBuf;
+
+use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
+
+/// The files behind the disks.
+fn files(disks: &[String]) -> Vec<PathBuf> {
+    disks.iter().map(|d| PathBuf::from(sh(&format!("losetup -n -O BACK-FILE {d}")).trim())).collect()
+}
+
+#[track_caller]
+fn refused(line: &str, words: &[&str]) {
+    let out = mdadm(line);
+    assert!(out.status != 0 && words.iter().all(|w| out.stderr.contains(w)), "{line}: {out:?}");
+}
+
+#[test]
+fn a_file_system_is_not_cut_off() {
+    let disks = vm::disks(3, 40 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean --bitmap=none -l5 -n3 {}", disks.join(" "))).ok();
+    let whole = attr("md0", "component_size");
+    sh("mke2fs -q /dev/md0 40000k");
+    refused("--grow /dev/md0 --size=10M", &["ext2 file system on it takes 40000K", "--array-size=20480"]);
+    refused("--grow /dev/md0 --size=10M --plan", &["ext2 file system"]);
+    assert_eq!(attr("md0", "component_size"), whole);
+    // What is left is more than it needs.
+    mdadm("--grow /dev/md0 --size=21M").ok();
+    // The way that the refusal names: it does not fit, but has been tried out.
+    mdadm("--grow /dev/md0 --array-size=20480").ok();
+    refused("--grow /dev/md0 --size=6M", &["Invalid argument", "--array-size=12288"]);
+    mdadm("--grow /dev/md0 --size=10M").ok();
+    mdadm("--grow /dev/md0 --array-size=max --size=20M --assume-clean").ok();
+    refused("--grow /dev/md0 --size=10M", &["ext2 file system"]);
+    mdadm("--grow /dev/md0 --size=10M --force").ok();
+    // What nobody knows the size of is no less in danger.
+    sh(
+        "printf 'LUKS\\xba\\xbe' | dd of=/dev/md0 conv=notrunc,fsync status=none; dd if=/dev/zero of=/dev/md0 bs=1k seek=1 count=2 conv=notrunc,fsync status=none",
+    );
+    refused("--grow /dev/md0 --size=5M", &["LUKS", "nobody can tell"]);
+    mdadm("--stop /dev/md0").ok();
+}
+
+#[test]
+fn a_spare_or_a_failed_member_that_is_too_small_is_named() {
+    let mut disks = vm::disks(2, 40 * MIB);
+    disks.push(vm::disk(20 * MIB));
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -z 10M --bitmap=none -l1 -n2 -x1 {}", disks.join(" "))).ok();
+    write_pattern("/dev/md0", 0, 10 * MIB, 3);
+    refused("--grow /dev/md0 --size=30M", &["No space left", &disks[2], "has room for"]);
+    mdadm("--grow /dev/md0 --size=max").ok();
+    vm::wait_sync("md0");
+    let size: u64 = attr("md0", "component_size").parse().unwrap();
+    assert!((17_000..20_480).contains(&size), "{size}");
+    // The spare takes the place of a member, to the last block.
+    write_pattern("/dev/md0", 0, size / 4 * 4096, 3);
+    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+    vm::wait_until(std::time::Duration::from_secs(30), "the spare is taken", || attr("md0", "degraded") == "0");
+    refused("--grow /dev/md0 --size=30M", &["No space left"]);
+    mdadm(&format!("/dev/md0 --remove {}", disks[0])).ok();
+    mdadm("--readonly /dev/md0").ok();
+    refused("--grow /dev/md0 --size=5M", &["Read-only file system", "mdadm --readwrite /dev/md0"]);
+    mdadm("--stop /dev/md0").ok();
+    assert_eq!(vm::Members::open_all(&files(&disks[1..])).wrong_chunks(), [0; 0]);
+}
+
+/// A lockless array with a pattern, on random members so that parity that is not built is wrong.
+fn lockless(level: &str, metadata: &str, members: usize, bytes: u64, size: &str) -> Vec<String> {
+    let disks = vm::disks(members, bytes);
+    for disk in &disks {
+        sh(&format!("dd if=/dev/urandom of={disk} bs=1M seek=3 count=37 status=none"));
+    }
+    mdadm(&format!(
+        "--create /dev/md0 --run -e {metadata} -l{level} -n{members} -z {size} --bitmap=lockless {}",
+        disks.join(" ")
+    ))
+    .ok();
+    write_pattern("/dev/md0", 4 * MIB, 8 * MIB, 7);
+    vm::wait_sync("md0");
+    disks
+}
+
+/// Bytes of the array, in whole blocks of a pattern.
+fn array_size() -> u64 {
+    sh("blockdev --getsize64 /dev/md0").trim().parse::<u64>().unwrap() / 4096 * 4096
+}
+
+fn bits(state: &str) -> u64 {
+    let line = attr("md0", "llbitmap/bits");
+    line.lines().find_map(|l| l.strip_prefix(state)?.strip_prefix(' ')).unwrap().parse().unwrap()
+}
+
+/// Past the bitmap's pages: mdadm 4.6 makes the kernel panic (docs/lockless.md).
+fn grows_past_its_pages(level: &str, members: usize) {
+    if vm::lockless_is_refused() {
+        return;
+    }
+    let disks = lockless(level, "1.2", members, 260 * MIB, "100M");
+    let at_end = if level == "1" { 112 * MIB } else { 232 * MIB };
+    // mdadm 4.6 and ours fill the page behind the last state with 0xff, which is no state.
+    let out = mdadm("--grow /dev/md0 --size=110M").ok();
+    assert!(out.stderr.contains("taken off") && out.stderr.contains("has a lockless bitmap now"), "{out:?}");
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble /dev/md0 {}", disks.join(" "))).ok();
+    // Within the pages of one with zeros there the bitmap stays, and what is new counts as unwritten.
+    let out = mdadm("--grow /dev/md0 --size=120M").ok();
+    assert!(!out.stderr.contains("taken off"), "{out:?}");
+    assert_eq!(bits("unwritten"), 160, "{}", attr("md0", "llbitmap/bits"));
+    write_pattern("/dev/md0", at_end, 8 * MIB, 8);
+    vm::wait_sync("md0");
+    let plan = mdadm("--grow /dev/md0 --size=max --plan").ok();
+    assert!(plan.stdout.contains("take it off") && plan.stdout.contains("version 6"), "{plan:?}");
+    assert_eq!(attr("md0", "component_size"), "122880");
+
+    let out = mdadm("--grow /dev/md0 --size=max").ok();
+    assert!(out.stderr.contains("taken off") && out.stderr.contains("has a lockless bitmap now"), "{out:?}");
+    assert!(attr("md0", "bitmap_type").contains("[llbitmap]"));
+    assert_eq!(attr("md0", "sync_action"), "idle");
+    let far = array_size() - 8 * MIB;
+    write_pattern("/dev/md0", far, 8 * MIB, 9);
+    mdadm("--stop /dev/md0").ok();
+    if level == "5" {
+        // Copies of what was never written may differ on a raid1.
+        assert_eq!(vm::Members::open(&files(&disks)).wrong_chunks(), [0; 0]);
+    }
+    mdadm(&format!("--assemble /dev/md0 {}", disks.join(" "))).ok();
+    for (at, seed) in [(4 * MIB, 7), (at_end, 8), (far, 9)] {
+        assert_eq!(verify_pattern("/dev/md0", at, 8 * MIB, seed), [0; 0], "at {at}");
+    }
+}
+
+#[test]
+fn a_raid1_grows_past_the_pages_of_its_lockless_bitmap() {
+    grows_past_its_pages("1", 2);
+}
+
+#[test]
+fn a_raid5_grows_past_the_pages_of_its_lockless_bitmap() {
+    grows_past_its_pages("5", 3);
+}
+
+/// After shrinking, the bytes behind the last chunk are those of before: growing again must not believe them.
+#[test]
+fn a_lockless_array_that_shrank_grows_again_without_trusting_old_states() {
+    if vm::lockless_is_refused() {
+        return;
+    }
+    for metadata in ["1.2", "1.0"] {
+        let disks = lockless("5", metadata, 3, 60 * MIB, "50M");
+        write_pattern("/dev/md0", 80 * MIB, 4 * MIB, 9);
+        vm::wait_sync("md0");
+        mdadm("--grow /dev/md0 --size=20M").ok();
+        // A member that is rebuilt has no parity of what was cut off.
+        mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+        sh(&format!("head -c 60M /dev/urandom | dd of={} bs=1M status=none", disks[0]));
+        mdadm(&format!("/dev/md0 --add {}", disks[0])).ok();
+        vm::wait_sync("md0");
+        let out = mdadm("--grow /dev/md0 --size=50M").ok();
+        assert!(out.stderr.contains("taken off"), "{out:?}");
+        assert_eq!(verify_pattern("/dev/md0", 4 * MIB, 8 * MIB, 7), [0; 0]);
+        mdadm("--stop /dev/md0").ok();
+        assert_eq!(vm::Members::open_all(&files(&disks)).wrong_chunks(), [0; 0]);
+    }
+}
