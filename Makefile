@@ -44,6 +44,7 @@ bench:
 soak:
 	tests/setup test
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test 'power_*' -- soak --nocapture
+	T=7200 GUEST_SEEDS=$(SOAK_SEEDS) cargo test --locked --test kernel_boot_order -- soak --nocapture
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test cli_golden -- soak --ignored --nocapture
 
 install: build install-data

@@ -119,9 +119,15 @@ impl Sysfs {
     /// Kernel names of all md arrays, in numerical order: disks with an `md` directory.
     #[must_use]
     pub fn arrays(&self) -> Vec<String> {
+        self.arrays_but(|_| false)
+    }
+
+    /// The same without those that are known: these are not looked at.
+    #[must_use]
+    pub fn arrays_but(&self, known: impl Fn(&str) -> bool) -> Vec<String> {
         let mut names: Vec<String> = entries(&self.root.join("block"))
             .into_iter()
-            .filter(|n| n.starts_with("md") && self.array(n).exists())
+            .filter(|n| n.starts_with("md") && !known(n) && self.array(n).exists())
             .collect();
         names.sort_by_key(|n| (n.len(), n.clone()));
         names

@@ -60,15 +60,14 @@ pub fn locked(host: &Host, plan: bool) -> Result<(Option<MapLock>, Vec<MapEntry>
 /// The array with this uuid: the one that the map file names, if a member of it agrees; else one that the map file does not
 /// know (it may have been lost or cut short).
 pub fn find(host: &Host, map: &[MapEntry], uuid: Uuid) -> Option<Found> {
-    let mapped = map.iter().filter(|e| e.uuid == uuid).map(|e| e.devname.clone());
-    let arrays = || host.sysfs.arrays().into_iter();
-    let unknown = arrays().filter(|name| !map.iter().any(|e| e.devname == *name));
+    let mut mapped = map.iter().filter(|e| e.uuid == uuid).map(|e| e.devname.clone());
+    let unknown = || host.sysfs.arrays_but(|name| map.iter().any(|e| e.devname == name));
     let is_it = |devname: &String| {
         let sysfs = host.sysfs.array(devname);
         let external = matches!(sysfs.get(attr::METADATA_VERSION), Some(MetadataVersion::External(_)));
         !external && sysfs.members().iter().find_map(|m| uuid_of(host, m)) == Some(uuid)
     };
-    let devname = mapped.chain(unknown).find(is_it)?;
+    let devname = mapped.find(is_it).or_else(|| unknown().into_iter().find(is_it))?;
     Some(found(host, map, devname))
 }
 
