@@ -29,7 +29,7 @@ fn rules_and_units_are_installed_under_the_names_that_other_programs_copy_and_en
     let dir = install("/usr");
     let lib = dir.path().join("usr/lib");
     let rules = files(&lib.join("udev/rules.d"));
-    for name in ["01-md-raid-creating.rules", "63-md-raid-arrays.rules"] {
+    for name in ["01-md-raid-creating.rules", "63-md-raid-arrays.rules", "64-md-raid-assembly.rules"] {
         assert!(rules.contains(&name.to_owned()), "{rules:?}");
     }
     let units = files(&lib.join("systemd/system"));

@@ -143,7 +143,7 @@ fn our_rules_give_arrays_and_partitions_the_links_and_properties_that_the_refere
             sh("printf 'label: dos\nlabel-id: 0x12345678\n2048,16384,L\n' | sfdisk -q /dev/md127");
             vm::wait_until(std::time::Duration::from_secs(10), "the partition is there", || is_device("/dev/md127p1"));
             sh(
-                "mke2fs -q -F -U 01234567-89ab-cdef-fedc-ba9876543210 -L lab /dev/md127p1; udevadm trigger -c change /dev/md127p1",
+                "mke2fs -q -F -U 01234567-89ab-cdef-fedc-ba9876543210 -L lab /dev/md127p1; SYSTEMD_IGNORE_CHROOT=1 udevadm trigger -c change /dev/md127p1",
             );
             seen.push(known("/dev/md127"));
             seen.push(known("/dev/md127p1"));

@@ -9,6 +9,8 @@ mod kernel_assemble;
 mod kernel_bitmap;
 #[path = "kernel_bitmap_file.rs"]
 mod kernel_bitmap_file;
+#[path = "kernel_boot.rs"]
+mod kernel_boot;
 #[path = "kernel_boot_order.rs"]
 mod kernel_boot_order;
 #[path = "kernel_build.rs"]
