@@ -118,6 +118,9 @@ fn superblocks_that_would_have_the_kernel_panic_or_write_over_data_are_refused()
         let size = 12288;
         spoil(&|sb| sb.set_size(128));
         refused("size is 128, which is less than one chunk (1024 sectors)");
+        // Recovery would go on behind the end of the members, and the array could not be stopped.
+        spoil(&|sb| sb.set_size(1 << 31));
+        refused("size is 2147483648, which is more than the device's data");
         for raw in [0, -1] {
             spoil(&|sb| {
                 sb.set_size(size);

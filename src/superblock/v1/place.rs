@@ -1,6 +1,6 @@
 //! Where a v1.x superblock lies, reading it from there, and checking it against the device.
 
-use super::{MAX_ROLES, SUPER_BYTES, SuperV1, feature};
+use super::{MAX_ROLES, Role, SUPER_BYTES, SuperV1, feature};
 use crate::blockio::ReadAt;
 use crate::level::Level;
 use crate::superblock::SuperError;
@@ -123,6 +123,9 @@ pub(super) fn check(sb: &SuperV1, device: Sectors) -> Result<(), SuperError> {
     if level.is_some_and(Level::is_redundant) && sb.size() < least.into() {
         return field("size", sb.size(), format!("is less than one chunk ({least} sectors)"));
     }
+    if level.is_some_and(Level::is_redundant) && sb.size() > sb.data_size() && sb.role() != Role::Journal {
+        return field("size", sb.size(), format!("is more than the device's data (data_size {})", sb.data_size()));
+    }
     if sb.bblog_shift() > 40 {
         return field("bblog_shift", sb.bblog_shift(), "is no shift");
     }
@@ -152,7 +155,7 @@ pub(super) fn check(sb: &SuperV1, device: Sectors) -> Result<(), SuperError> {
 mod tests {
     use super::*;
     use crate::device::mem::MemDevice;
-    use crate::superblock::v1::{Role, offset};
+    use crate::superblock::v1::offset;
 
     fn sample(minor: Minor, device: Sectors) -> (u64, SuperV1) {
         let at = super_offset(minor, device).unwrap();
@@ -179,6 +182,25 @@ mod tests {
             assert_eq!((found, &read), (minor, &sb));
             assert!(read.check(dev.size().sectors()).is_ok());
         }
+    }
+
+    #[test]
+    fn a_size_that_no_chunk_or_no_data_stands_for_is_damage() {
+        let (_, mut sb) = sample(Minor::V2, Sectors(2048));
+        sb.set_chunksize(16);
+        let mut verdict = |level, size, role| {
+            sb.set_level_raw(level);
+            sb.set_size(size);
+            sb.put_role(0, role);
+            sb.update_csum();
+            sb.check(Sectors(2048)).is_ok()
+        };
+        for (level, least) in [(1, 1), (4, 16), (5, 16), (6, 16), (10, 16)] {
+            assert!(!verdict(level, least - 1, Role::Slot(0)) && verdict(level, least, Role::Slot(0)));
+            assert!(verdict(level, 64, Role::Slot(0)) && !verdict(level, 65, Role::Slot(0)));
+            assert!(verdict(level, 1 << 30, Role::Journal));
+        }
+        assert!(verdict(0, 0, Role::Slot(0)) && verdict(-1, 0, Role::Slot(0)));
     }
 
     #[test]
