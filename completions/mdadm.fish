@@ -53,6 +53,7 @@ complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR
 complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it was overwritten' -r
 complete -c mdadm -l watch -d 'with --examine-bitmap: look again and again (default: every 2 seconds)' -r
 complete -c mdadm -l bitmap-idle -d 'how long a block of a lockless bitmap is not written to before its chunks become clean' -r
+complete -c mdadm -l metrics -d 'keep the state of the arrays in FILE, for Prometheus' -r
 complete -c mdadm -l manage -d 'act on one array, named first'
 complete -c mdadm -l misc -d 'report on or act on each device named'
 complete -c mdadm -s A -l assemble -d 'put an array together again from its members'
@@ -116,3 +117,4 @@ complete -c mdadm -l map -d 'with --examine-bitmap: draw a lockless bitmap as a 
 complete -c mdadm -l ranges -d 'with --examine-bitmap: list runs of chunks in the same state'
 complete -c mdadm -l proactive-sync -d 'build the parity of what was never written now (raid4/5/6, lockless bitmap)'
 complete -c mdadm -l allow-sector-size-change -d 'add devices with larger sectors than the array has'
+complete -c mdadm -l health -d 'one line for each array, all of them unless named; status 0 well, 1 look at it, 2 act now'

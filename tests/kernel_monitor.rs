@@ -290,3 +290,63 @@ fn a_daemon_has_its_file_and_there_is_one_that_shares() {
     assert!(id.trim().parse::<u32>().is_ok(), "{id}");
     sh(&format!("kill {id}"));
 }
+
+#[test]
+fn health_and_metrics_say_how_the_arrays_are() {
+    let d = disks(8, 16 * MIB);
+    let health = |args: &str| mdadm(&format!("--health {args}"));
+    assert_eq!((health("").status, health("-q").stderr), (0, String::new()));
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm(&format!("--create /dev/md1 --run -l0 -n2 {} {}", d[2], d[3])).ok();
+    assert_eq!(health("").ok().stdout, "/dev/md0: ok: raid1, 2 of 2 members\n/dev/md1: ok: raid0\n");
+    // an initial build is well
+    vm::sync_speed(100, 1000);
+    mdadm(&format!("--create /dev/md2 --run -b none -l5 -n3 {} {} {}", d[4], d[5], d[6])).ok();
+    wait_until(LONG, "it is built", || vm::mdstat().contains("recovery ="));
+    let built = health("/dev/md2");
+    assert!(built.status == 0 && built.stdout.contains("2 of 3 members, is being built, slot 2 ("), "{built:?}");
+    vm::wait_sync("md2");
+    let _monitor = Monitor::start("--scan --metrics=/mnt/md.prom --delay=1");
+    Monitor::tells("NewArray event detected on md device /dev/md2");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    let failed = health("");
+    assert_eq!(failed.status, 2);
+    let line = "/dev/md0: critical: raid1, 1 of 2 members, degraded, slot 1 is missing and nothing rebuilds it, loop1 has failed and is still attached\n";
+    assert!(failed.stdout.starts_with(line), "{}", failed.stdout);
+    let metrics = || fs::read_to_string("/mnt/md.prom").unwrap_or_default();
+    wait_until(LONG, "the failure is counted", || metrics().contains("mdadm_events_total{event=\"Fail\"} 1\n"));
+    for line in [
+        "mdadm_array_degraded{array=\"/dev/md0\",device=\"md0\"} 1",
+        "mdadm_array_degraded{array=\"/dev/md2\",device=\"md2\"} 0",
+        "mdadm_array_members{array=\"/dev/md0\",device=\"md0\",condition=\"faulty\"} 1",
+        "# TYPE mdadm_events_total counter",
+    ] {
+        assert!(metrics().lines().any(|l| l == line), "{line}:\n{}", metrics());
+    }
+    // being rebuilt, of a slot that had its data
+    vm::sync_speed(100, 1000);
+    mdadm(&format!("/dev/md0 --remove {}", d[1])).ok();
+    mdadm(&format!("/dev/md0 --add {}", d[7])).ok();
+    wait_until(LONG, "it is rebuilt", || vm::mdstat().contains("recovery ="));
+    assert_eq!(health("/dev/md0").status, 1);
+    vm::wait_sync("md0");
+    assert_eq!(health("/dev/md0").status, 0);
+    // what was not started, what is gone, what is no array
+    mdadm("--stop /dev/md2").ok();
+    assert_eq!(mdadm(&format!("--incremental {}", d[4])).status, 0);
+    let inactive = health("--json");
+    assert_eq!(inactive.status, 2);
+    let json: serde_json::Value = serde_json::from_str(&inactive.stdout).unwrap();
+    let one = json.as_array().unwrap().iter().find(|a| a["status"] == "critical").unwrap();
+    assert_eq!((&one["schema"], &one["raid_devices"]), (&"mdadm-rs/health/1".into(), &0.into()));
+    assert!(one["reasons"][0].as_str().unwrap().starts_with("is not started"));
+    assert_eq!(health("/dev/md7").stdout, "/dev/md7: critical: there is no such array\n");
+    // a full disk: said once, and the monitor goes on
+    sh("mkdir /mnt/full; mount -t tmpfs -o size=4k tmpfs /mnt/full; head -c 4096 /dev/zero >/mnt/full/x");
+    drop(_monitor);
+    let _monitor = Monitor::start("--scan --metrics=/mnt/full/md.prom --delay=1");
+    wait_until(LONG, "it is said", || fs::read_to_string("/mnt/err").unwrap().contains("No space left on device"));
+    mdadm(&format!("/dev/md0 --fail {}", d[7])).ok();
+    Monitor::tells("Fail");
+    assert_eq!(fs::read_to_string("/mnt/err").unwrap().matches("No space left").count(), 1);
+}

@@ -105,6 +105,8 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Oneshot, "", "look once"),
     (Id::PidFile, "FILE", "with --daemonise: the process id goes there"),
     (Id::Syslog, "", "tell syslog too"),
+    (Id::Metrics, "FILE", "keep the state of the arrays in FILE, for Prometheus"),
+    (Id::Health, "", "one line for each array, all of them unless named; status 0 well, 1 look at it, 2 act now"),
     (Id::NoSharing, "", "move no spares between arrays"),
     (Id::Json, "", "print JSON"),
     (Id::Plan, "", "show every step that would be taken; touch nothing"),

@@ -8,9 +8,9 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, IncrementalRequest,
-    ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, MonitorRequest, NotYet, Request,
-    RestoreRequest,
+    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, HealthRequest,
+    IncrementalRequest, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, MonitorRequest,
+    NotYet, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -256,6 +256,13 @@ fn misc(line: Line) -> Result<Request, CliError> {
         let mut devices = line.devices.iter().map(path);
         let (array, members) = (devices.next().unwrap_or_default(), devices.collect());
         return Ok(Request::Absent(Box::new(AbsentRequest { common: line.common, array, members })));
+    }
+    if last == Some(Id::Health) {
+        if line.devices.iter().any(|d| d.op != last) {
+            return Err(line.with_notes(CliError::new("--health must be the only operation")));
+        }
+        let arrays = line.devices.iter().map(path).collect();
+        return Ok(Request::Health(Box::new(HealthRequest { common: line.common, arrays })));
     }
     let mut items = Vec::with_capacity(line.devices.len());
     for device in &line.devices {

@@ -14,16 +14,16 @@ impl Line {
     pub(super) fn operations(&mut self, id: Id, spelled: Spelled) -> Result<bool, CliError> {
         use Id::{
             Add, AddJournal, AddSpare, Assemble, AutoDetect, Build, ClusterConfirm, Create, Detail, DetailPlatform,
-            EnsureAbsent, Examine, ExamineBadblocks, ExamineBitmap, Fail, Grow, Incremental, Manage, Misc, Monitor,
-            Query, ReAdd, Readonly, Readwrite, Remove, Replace, Run, Sparc22, Stop, Wait, WaitClean, With,
+            EnsureAbsent, Examine, ExamineBadblocks, ExamineBitmap, Fail, Grow, Health, Incremental, Manage, Misc,
+            Monitor, Query, ReAdd, Readonly, Readwrite, Remove, Replace, Run, Sparc22, Stop, Wait, WaitClean, With,
             ZeroSuperblock,
         };
         match (id, self.mode) {
             (Manage | Misc | Assemble | Build | Create | Monitor | Grow | Incremental | AutoDetect, _) => {}
             (Examine, _) => self.examine(spelled)?,
             (
-                Query | Detail | DetailPlatform | EnsureAbsent | ExamineBitmap | ExamineBadblocks | ZeroSuperblock
-                | Wait | WaitClean,
+                Query | Detail | DetailPlatform | EnsureAbsent | Health | ExamineBitmap | ExamineBadblocks
+                | ZeroSuperblock | Wait | WaitClean,
                 _,
             )
             | (Run | Stop | Readonly | Readwrite, Some(Mode::Misc)) => self.misc_op(id, spelled)?,

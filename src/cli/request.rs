@@ -21,7 +21,7 @@ pub use build::BuildRequest;
 pub use grow::GrowRequest;
 pub use incremental::IncrementalRequest;
 pub use manage::{ManageItem, ManageOp, ManageRequest};
-pub use monitor::MonitorRequest;
+pub use monitor::{HealthRequest, MonitorRequest};
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -386,6 +386,8 @@ pub enum Request {
     Absent(Box<AbsentRequest>),
     /// `--restore-saved`
     Restore(Box<RestoreRequest>),
+    /// `--health`
+    Health(Box<HealthRequest>),
     /// `--monitor`
     Monitor(Box<MonitorRequest>),
     /// Manage mode on members

@@ -21,7 +21,7 @@ pub enum Id {
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
     RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent, Map, Ranges, Watch, BitmapIdle, ProactiveSync,
-    Metrics,
+    Metrics, Health,
 }
 
 /// Whether an option takes a value.
@@ -221,6 +221,8 @@ pub static TABLE: &[Opt] = &[
     opt(Id::BitmapIdle, "bitmap-idle", Value, G, Neutral).ours(),
     opt(Id::ProactiveSync, "proactive-sync", Flag, G, Neutral).ours(),
     opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
+    opt(Id::Metrics, "metrics", Value, F, Neutral).ours(),
+    opt(Id::Health, "health", Flag, X, Always(Mode::Misc)).ours(),
 ];
 
 /// Letters that take a value wherever they are known at all.

@@ -17,6 +17,7 @@ pub mod examine_badblocks;
 pub mod examine_bitmap;
 mod fault;
 pub mod grow;
+pub mod health;
 pub mod incremental;
 pub mod manage;
 pub mod member;
@@ -77,6 +78,7 @@ pub fn run(mut request: Request) -> Exit {
             notes(&r.common);
             manage::run(&r)
         }),
+        Request::Health(r) => noted(&r.common, || health::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),

@@ -4,8 +4,9 @@
 
 pub mod alert;
 pub mod daemon;
-mod memory;
+pub mod memory;
 mod message;
+mod metrics;
 mod share;
 pub mod snapshot;
 pub mod state;
@@ -19,6 +20,7 @@ use alert::{Alerts, Whom};
 use daemon::Role;
 use memory::Members;
 use message::{Missing, Told};
+use metrics::Metrics;
 use snapshot::Reader;
 use state::{Event, Rules, Watch};
 use wait::Waiter;
@@ -73,6 +75,7 @@ pub fn run(request: &MonitorRequest, conf: &Conf) -> Exit {
         watch: Watch::new(rules(request), wanted::list(&host, request, conf)),
         members: Members::load(Path::new(saved::DEFAULT_DIR)),
         alerts: Alerts::default(),
+        metrics: request.metrics.as_deref().map(Metrics::new),
     };
     match background(request) {
         Ok(Role::Daemon) => {}
@@ -140,6 +143,7 @@ struct Monitor<'a> {
     watch: Watch,
     members: Members,
     alerts: Alerts,
+    metrics: Option<Metrics>,
 }
 
 fn introduce(request: &MonitorRequest, whom: &Whom, delay: Duration) {
@@ -175,6 +179,9 @@ impl Monitor<'_> {
             if shares {
                 let moved = share::share(host, &self.watch, &mut failed);
                 self.tell(moved, &reader.text);
+            }
+            if let Some(line) = self.metrics.as_mut().and_then(|m| m.write(host, &self.watch, now_seconds())) {
+                complain(line);
             }
             if !std::mem::replace(&mut ready, true) {
                 daemon::notify("READY=1");
@@ -214,6 +221,9 @@ impl Monitor<'_> {
         }
         let devices = DevMap::read(self.host);
         for event in events {
+            if let Some(metrics) = &mut self.metrics {
+                metrics.count(&event);
+            }
             let told = self.told(event, &devices, mdstat);
             self.alerts.tell(&self.whom, told);
         }

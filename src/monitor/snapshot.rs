@@ -107,7 +107,8 @@ fn blocks(text: &str) -> Vec<(&str, &str)> {
 }
 
 /// One array; none where it does not run, or not any more.
-fn array(host: &Host, stat: &MdStatArray, map: &[MapEntry]) -> Option<Array> {
+#[must_use]
+pub fn array(host: &Host, stat: &MdStatArray, map: &[MapEntry]) -> Option<Array> {
     let dir = host.sysfs.array(&stat.devname);
     if !stat.active || !dir.exists() {
         return None;

@@ -32,3 +32,12 @@ pub struct MonitorRequest {
     /// `--metrics` (ours)
     pub metrics: Option<PathBuf>,
 }
+
+/// `--health`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// The arrays as typed; none: all.
+    pub arrays: Vec<PathBuf>,
+}

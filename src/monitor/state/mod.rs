@@ -6,6 +6,7 @@
 
 mod change;
 pub mod event;
+pub mod health;
 pub mod spares;
 #[cfg(test)]
 mod tests;
@@ -112,7 +113,7 @@ impl Array {
     }
 
     /// Whether each missing slot gets its data at the moment, or as soon as another array is through.
-    fn is_attended(&self) -> bool {
+    pub(crate) fn is_attended(&self) -> bool {
         let rebuilt = |slot: &u32| {
             let in_slot = |m: &&Member| m.slot == Some(*slot);
             self.members.iter().filter(in_slot).any(|m| m.condition == Condition::Rebuilding)

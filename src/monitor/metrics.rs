@@ -1,0 +1,171 @@
+//! `--metrics`: a file for the text collector of Prometheus' node_exporter, replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::state::{Array, Condition, Event, Watch};
+use crate::bitmap::lockless::ChunkState;
+use crate::host::Host;
+use crate::level::Level;
+use crate::sysfs::value::{Maybe, SyncProgress};
+use crate::sysfs::{ArrayDir, attr};
+use crate::units::SECTOR_BYTES;
+
+/// The file, and what it counts.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    events: BTreeMap<String, u64>,
+    complained: bool,
+}
+
+impl Metrics {
+    /// Nothing is counted yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Metrics {
+        Metrics { path: path.to_owned(), events: BTreeMap::new(), complained: false }
+    }
+
+    /// Counts an event; all percentages are one.
+    pub fn count(&mut self, event: &Event) {
+        let name = event.what.name();
+        let name = if name.starts_with("Rebuild") && name.ends_with(|c: char| c.is_ascii_digit()) {
+            "RebuildNN".to_owned()
+        } else {
+            name
+        };
+        *self.events.entry(name).or_default() += 1;
+    }
+
+    /// Writes the file. The line to print where that fails, once until it goes well again.
+    pub fn write(&mut self, host: &Host, watch: &Watch, now_seconds: u64) -> Option<String> {
+        let written = replace(&self.path, self.text(host, watch, now_seconds).as_bytes());
+        let first = !std::mem::replace(&mut self.complained, written.is_err());
+        let e = written.err().filter(|_| first)?;
+        Some(format!("cannot write {}: {}; it is tried again", self.path.display(), crate::error::reason(&e)))
+    }
+
+    fn text(&self, host: &Host, watch: &Watch, now_seconds: u64) -> String {
+        let mut page = Page::default();
+        for watched in &watch.arrays {
+            if let Some(array) = &watched.last {
+                let labels =
+                    format!("array=\"{}\",device=\"{}\"", escaped(&watched.wanted.name), escaped(&array.devname));
+                page.array(&host.sysfs.array(&array.devname), array, &labels);
+            }
+        }
+        for (event, count) in &self.events {
+            page.add("mdadm_events_total", &format!("event=\"{event}\""), *count);
+        }
+        page.add("mdadm_monitor_look_seconds", "", now_seconds);
+        page.finish()
+    }
+}
+
+/// What the metrics are, in the order of the file.
+const HELP: [(&str, &str, &str); 14] = [
+    ("mdadm_array_info", "gauge", "1; level and uuid are labels"),
+    ("mdadm_array_raid_devices", "gauge", "slots"),
+    ("mdadm_array_degraded", "gauge", "slots without data"),
+    ("mdadm_array_rebuilding", "gauge", "1 where all slots without data are being rebuilt"),
+    ("mdadm_array_members", "gauge", "members by condition"),
+    ("mdadm_array_sync_action", "gauge", "1 for what runs"),
+    ("mdadm_array_sync_done_bytes", "gauge", "how far it is"),
+    ("mdadm_array_sync_total_bytes", "gauge", "how far it goes"),
+    ("mdadm_array_sync_speed_bytes", "gauge", "bytes per second"),
+    ("mdadm_array_mismatch_sectors", "gauge", "sectors that the last check or repair found to differ"),
+    ("mdadm_array_members_with_errors", "gauge", "members whose read errors were corrected"),
+    ("mdadm_array_lockless_chunks", "gauge", "chunks of the lockless bitmap by state"),
+    ("mdadm_events_total", "counter", "events since the monitor was started"),
+    ("mdadm_monitor_look_seconds", "gauge", "when this was written, seconds since 1970"),
+];
+
+#[derive(Default)]
+struct Page(BTreeMap<&'static str, String>);
+
+impl Page {
+    fn add(&mut self, name: &'static str, labels: &str, value: u64) {
+        let text = self.0.entry(name).or_default();
+        // Writing to a String does not fail.
+        let _ = match labels {
+            "" => writeln!(text, "{name} {value}"),
+            _ => writeln!(text, "{name}{{{labels}}} {value}"),
+        };
+    }
+
+    fn array(&mut self, dir: &ArrayDir, array: &Array, labels: &str) {
+        let level = array.level.map_or("", Level::name);
+        let uuid = array.uuid.map_or(String::new(), |u| u.to_string());
+        self.add("mdadm_array_info", &format!("{labels},level=\"{level}\",uuid=\"{uuid}\""), 1);
+        self.add("mdadm_array_raid_devices", labels, array.raid_disks.into());
+        self.add("mdadm_array_degraded", labels, array.degraded.into());
+        self.add("mdadm_array_rebuilding", labels, u64::from(array.degraded > 0 && array.is_attended()));
+        for (word, condition) in CONDITIONS {
+            let count = u64::try_from(array.count(condition)).unwrap_or(0);
+            self.add("mdadm_array_members", &format!("{labels},condition=\"{word}\""), count);
+        }
+        let action = dir.get(attr::SYNC_ACTION);
+        let action = action.as_ref().map_or("idle", |a| a.word());
+        self.add("mdadm_array_sync_action", &format!("{labels},action=\"{}\"", escaped(action)), 1);
+        if let Some(SyncProgress::At { done, total }) = dir.get(attr::SYNC_COMPLETED) {
+            self.add("mdadm_array_sync_done_bytes", labels, done.saturating_mul(SECTOR_BYTES));
+            self.add("mdadm_array_sync_total_bytes", labels, total.saturating_mul(SECTOR_BYTES));
+        }
+        if let Some(kib) = dir.get(attr::SYNC_SPEED).and_then(Maybe::some) {
+            self.add("mdadm_array_sync_speed_bytes", labels, kib.saturating_mul(1024));
+        }
+        self.add("mdadm_array_mismatch_sectors", labels, array.mismatches);
+        let errors = dir.members().iter().filter(|m| m.get(attr::ERRORS).is_some_and(|n| n > 0)).count();
+        self.add("mdadm_array_members_with_errors", labels, u64::try_from(errors).unwrap_or(0));
+        if let Some(bits) = dir.get(attr::LLBITMAP_BITS) {
+            for state in ChunkState::ALL {
+                if let Some(chunks) = bits.number(state.name()) {
+                    let labels = format!("{labels},state=\"{}\"", state.name());
+                    self.add("mdadm_array_lockless_chunks", &labels, chunks);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> String {
+        let mut text = String::new();
+        for (name, kind, help) in HELP {
+            if let Some(lines) = self.0.get(name) {
+                let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{lines}");
+            }
+        }
+        text
+    }
+}
+
+const CONDITIONS: [(&str, Condition); 6] = [
+    ("in_sync", Condition::InSync),
+    ("rebuilding", Condition::Rebuilding),
+    ("replacement", Condition::Replacement),
+    ("spare", Condition::Spare),
+    ("faulty", Condition::Faulty),
+    ("journal", Condition::Journal),
+];
+
+/// A label's value.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// All at once, or not at all: a reader never sees half of it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
+    // The collector reads names that end in .prom only.
+    let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let _ = fs::remove_file(&new);
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(flags).open(&new);
+    let written = file.and_then(|mut f| f.write_all(bytes)).and_then(|()| fs::rename(&new, path));
+    written.inspect_err(|_| {
+        let _ = fs::remove_file(&new);
+    })
+}
