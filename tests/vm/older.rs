@@ -23,8 +23,9 @@ pub fn lockless_is_refused() -> bool {
     members.iter().for_each(|m| write_pattern(m, 0, 20 * MIB, 9));
     let content = || sh(&format!("sync; echo 3 >/proc/sys/vm/drop_caches; cat {} | sha256sum", members.join(" ")));
     let before = content();
-    let arrays =
-        || sh("ls /sys/block /dev/md; cat /run/mdadm/map 2>/dev/null; ls /var/lib/mdadm-rs 2>/dev/null || true");
+    let arrays = || {
+        sh("ls /sys/block /dev/md; cat /run/mdadm/map 2>/dev/null || true; ls /var/lib/mdadm-rs 2>/dev/null || true")
+    };
     let arrays_before = arrays();
     let create = format!("--create /dev/md/refused --run -l1 -n2 --bitmap=lockless {}", members.join(" "));
     let out = mdadm(&create);
