@@ -189,3 +189,37 @@ fn what_cannot_be_converted_is_refused_before_anything_is_written() {
         "members are missing",
     );
 }
+
+/// Superblocks of version 6 that the kernel would misread or not start are named, and the array goes on without that bitmap.
+#[test]
+fn a_lockless_bitmap_that_contradicts_itself_is_named_and_can_be_given_up() {
+    if no_lockless() {
+        return;
+    }
+    let disks = vm::disks(2, 24 * MIB);
+    let all = disks.join(" ");
+    // State, period, uuid of the bitmap, 4 KiB behind the superblock.
+    for (at, byte, why, way) in [
+        (48, "\\x08", "never used", "none"),
+        (56, "\\x00", "a period of 0", "lockless"),
+        (8, "\\x5a", "of another array", "internal"),
+    ] {
+        mdadm(&format!("--create /dev/md0 --run --assume-clean --saved-metadata=none -l1 -n2 --bitmap=lockless {all}"))
+            .ok();
+        write_pattern("/dev/md0", 0, DATA, 7);
+        mdadm("--stop /dev/md0").ok();
+        for disk in &disks {
+            sh(&format!("printf '{byte}' | dd of={disk} bs=1 seek=$((8192 + {at})) conv=notrunc status=none"));
+        }
+        let out = mdadm(&format!("--assemble /dev/md0 {all}"));
+        assert!(out.status == 1 && out.stderr.contains(why), "{out:?}");
+        assert!(out.stderr.contains("--update=bitmap=none"), "{out:?}");
+        mdadm(&format!("--assemble /dev/md0 --update=bitmap={way} {all}")).ok();
+        vm::wait_sync("md0");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0], "{why}");
+        if way == "lockless" {
+            assert!(attr("md0", "llbitmap/bits").starts_with("unwritten 0\n"), "{}", attr("md0", "llbitmap/bits"));
+        }
+        mdadm("--stop /dev/md0").ok();
+    }
+}

@@ -23,10 +23,12 @@ use crate::host::kernel_log;
 use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
 use crate::host::node::OpenArray;
+use crate::level::Level;
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
 use crate::plan::assemble::{BitmapTarget, Candidate, Content, Degraded, Line, LogChange, Update, Wishes};
 use crate::plan::create::Node;
+use crate::plan::known_faults;
 use crate::plan::step::Plan;
 use crate::superblock::Version;
 use crate::superblock::v0;
@@ -159,6 +161,11 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     }
     if !decision.start.go {
         return Err(Refusal::new(format!("{} {}", wishes.shown, decision.start.said)));
+    }
+    if decision.lockless {
+        let (level, degraded) = (Level::from_raw(decision.sb.level_raw()), decision.missing > 0);
+        let warned = known_faults::warning(&host.release(), level, degraded, req.common.force > 0)?;
+        warned.iter().filter(|_| !req.common.is_quiet()).for_each(complain);
     }
     let uuid = decision.uuid;
     let put =

@@ -12,6 +12,7 @@ pub mod ensure;
 pub mod file_step;
 pub mod grow;
 pub mod incremental;
+pub mod known_faults;
 pub mod lazy;
 pub mod manage;
 pub mod member_areas;

@@ -7,7 +7,7 @@ use crate::bitmap::summary::BitmapSummary;
 use crate::level::{Level, MOST_RAID6};
 use crate::plan::create::sizing::sync_sectors;
 use crate::superblock::Version;
-use crate::superblock::v1::{Minor, SUPER_BYTES, SuperV1, feature};
+use crate::superblock::v1::{Minor, Role, SUPER_BYTES, SuperV1, feature};
 use crate::units::{Bytes, SECTOR_BYTES, Sectors};
 
 /// Why the array must not be started with this member, of `device` bytes: what follows "the superblock is damaged".
@@ -29,7 +29,9 @@ pub fn check(sb: &SuperV1, version: Version, bitmap: Option<&BitmapSummary>, dev
         ));
     }
     match bitmap.filter(|bitmap| bitmap.kind == Kind::Lockless) {
-        Some(bitmap) => lockless_fits(sb, version, bitmap, device),
+        Some(bitmap) => lockless_fits(sb, version, bitmap, device)
+            .and_then(|()| lockless_says(sb, bitmap))
+            .map_err(|why| format!("{why}; --update=bitmap=none goes on without it, and resyncs the array")),
         None => Ok(()),
     }
 }
@@ -65,6 +67,39 @@ fn lockless_fits(sb: &SuperV1, version: Version, bitmap: &BitmapSummary, device:
     Err(format!("its lockless bitmap would reach from byte {start} to byte {end}, {what}"))
 }
 
+/// Events that an array can have before its bitmap was written for the first time: none (seen), and one in the making.
+const FIRST_EVENTS: u64 = 1;
+
+/// Whether what a lockless bitmap says can be, on a member whose copy the kernel may read.
+///
+/// # Errors
+/// In its first use though the array was written to: the kernel would call all chunks unwritten, and rebuild none of them.
+/// What it refuses (`llbitmap_read_sb`): another array's uuid, a period of 0, no power of two.
+fn lockless_says(sb: &SuperV1, bitmap: &BitmapSummary) -> Result<(), String> {
+    if !matches!(sb.role(), Role::Slot(_)) || sb.has(feature::RECOVERY_OFFSET) {
+        return Ok(());
+    }
+    let of = &bitmap.sb;
+    if of.uuid() != sb.set_uuid() {
+        return Err(format!("its lockless bitmap is that of another array ({})", of.uuid()));
+    }
+    if bitmap.first_use {
+        return match sb.events().max(of.events()) {
+            0..=FIRST_EVENTS => Ok(()),
+            events => Err(format!(
+                "its lockless bitmap says that it was never used, though the array has {events} events: all chunks would count as \
+                 unwritten, and what they hold as nothing"
+            )),
+        };
+    }
+    if of.daemon_sleep() == 0 {
+        return Err("its lockless bitmap has a period of 0, with which the kernel does not start the array \
+                    (--update=bitmap=lockless gives it another)"
+            .to_owned());
+    }
+    Ok(())
+}
+
 fn first_chunk(sync: u64, room: u32) -> u64 {
     lockless::kernel_chunk(sync, room).chunk_sectors
 }
@@ -80,6 +115,9 @@ mod tests {
     /// A member of a raid5 of 8 MiB, 1.2, that has been started; `edit` changes what it is made of.
     fn verdict(minor: Minor, edit: impl Fn(&mut SuperV1, &mut BitmapSuper)) -> Result<(), String> {
         let mut sb = SuperV1::empty();
+        sb.put_set_uuid(Uuid([1; 16]));
+        sb.set_max_dev(1);
+        sb.put_role(0, Role::Slot(0));
         let device = Bytes(DEVICE).sectors();
         let (at, offset, data) = match minor {
             Minor::V0 => (device.0 - 16, -264, 0),
@@ -144,6 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_would_misread_or_not_start_is_named() {
+        let why = |edit: &dyn Fn(&mut SuperV1, &mut BitmapSuper)| verdict(Minor::V2, edit).unwrap_err();
+        assert!(why(&|_, b| b.put_uuid(Uuid([2; 16]))).contains("of another array"));
+        assert!(why(&|_, b| b.set_daemon_sleep(0)).contains("a period of 0"));
+        let used = why(&|sb, b| {
+            sb.set_events(17);
+            b.set_state(8);
+        });
+        assert!(
+            used.contains("never used")
+                && used.ends_with("--update=bitmap=none goes on without it, and resyncs the array")
+        );
+        // A spare's copy stays as it was made.
+        let spare = |sb: &mut SuperV1, b: &mut BitmapSuper| {
+            sb.set_events(17);
+            sb.put_role(0, Role::Spare);
+            b.set_state(8);
+        };
+        assert_eq!(verdict(Minor::V2, spare), Ok(()));
+    }
+
+    #[test]
     fn a_size_without_a_chunk_is_refused_for_the_kernel_panics() {
         for minor in Minor::ALL {
             assert!(verdict(minor, |sb, _| sb.set_size(0)).unwrap_err().contains("covers nothing"));
@@ -173,7 +233,7 @@ mod tests {
             };
             let why = verdict(minor, edit).err();
             assert!(
-                what.is_none() && why.is_none() || why.as_ref().is_some_and(|w| w.ends_with(what.unwrap_or("-"))),
+                what.is_none() && why.is_none() || why.as_ref().is_some_and(|w| w.contains(what.unwrap_or("-"))),
                 "{why:?}"
             );
         }

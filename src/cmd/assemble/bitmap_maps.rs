@@ -6,6 +6,7 @@ use crate::bitmap::summary::BitmapSummary;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::plan::assemble::{BitmapMap, Candidate, Content, Update, Wishes};
+use crate::plan::startable;
 use crate::units::SECTOR_BYTES;
 
 /// No bitmap has more chunks than this in bytes of its map: past it all counts as in doubt.
@@ -23,6 +24,10 @@ fn one(candidate: &Candidate) -> Option<BitmapMap> {
     let Content::Member(member) = &candidate.content else { return None };
     let Some(Ok(bitmap)) = &member.bitmap else { return None };
     let device = RealDevice::open(&candidate.path, Access::Read).ok()?;
+    // It contradicts itself then: nothing it says counts.
+    if bitmap.first_use && startable::check(&member.sb, member.version, Some(bitmap), device.size()).is_err() {
+        return None;
+    }
     let (chunk_bytes, states) =
         if bitmap.first_use { never_started(bitmap, member.sb.size())? } else { of(&device, bitmap)? };
     Some(BitmapMap {

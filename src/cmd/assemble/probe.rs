@@ -77,7 +77,7 @@ fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Co
 fn startable(member: Member, device: &RealDevice, wishes: &Wishes) -> Content {
     let bitmap = member.bitmap.as_ref().and_then(|b| b.as_ref().ok());
     let verdict = match wishes.update {
-        Some(Update::NoBitmap) => Ok(()),
+        Some(Update::NoBitmap | Update::Bitmap(_)) => Ok(()),
         _ => startable::check(&member.sb, member.version, bitmap, device.size()),
     };
     verdict.map_or_else(Content::Broken, |()| Content::Member(Box::new(member)))

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::level::Level;
 use crate::plan::create::design::Design;
 use crate::plan::create::{MemberFacts, NewBitmapKind};
+use crate::plan::known_faults;
 
 /// Every array has at least this; the kernel takes only a larger one (`mddev_set_logical_block_size`).
 const MOST_COMMON: u32 = 512;
@@ -22,6 +23,11 @@ pub(super) fn refuse_missing(req: &CreateRequest, design: &Design, host: &Host) 
     }
     if let (NewBitmapKind::Lockless(_), Some(line)) = (design.bitmap, host.lacks_llbitmap()) {
         return Err(Refusal::new(line));
+    }
+    if let NewBitmapKind::Lockless(_) = design.bitmap {
+        let degraded = req.members.iter().any(|m| m.path.is_none());
+        let warned = known_faults::warning(&host.release(), Some(design.level), degraded, req.common.force > 0)?;
+        warned.iter().filter(|_| !req.common.is_quiet()).for_each(crate::cmd::print::complain);
     }
     level(design.level, req.common.plan, host)
 }

@@ -13,6 +13,7 @@ use crate::cmd::print::complain;
 use crate::error::Refusal;
 use crate::output::lockless_cost;
 use crate::plan::grow::bitmap::{self, Facts, NewPlace, Now};
+use crate::plan::known_faults;
 use crate::plan::step::Plan;
 use crate::sysfs::attr;
 
@@ -25,6 +26,10 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     if lockless_now && let Some((why, what_to_do)) = &facts.unsafe_because {
         let line = format!("cannot take the lockless bitmap off {} now: {why}", facts.shown);
         return Err(Refusal::new(line).hint(what_to_do.clone()));
+    }
+    if to == BitmapChoice::Lockless {
+        let warned = known_faults::warning(&running.host.release(), facts.level, false, running.req.common.force > 0)?;
+        warned.iter().for_each(|line| running.say(line));
     }
     let new = match to {
         BitmapChoice::None => None,

@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn a_cell_is_as_bad_as_the_worst_of_its_chunks() {
         let mut cells = Cells::new(4096, SCREEN);
-        assert_eq!(cells.per_cell, 5);
+        assert_eq!(cells.per_cell, 4);
         let mut states = [1u8; 4096];
-        (states[7], states[8], states[4095]) = (3, 2, 9);
-        states[4000..4090].fill(0);
+        (states[5], states[6], states[4095]) = (3, 2, 9);
+        states[4000..4092].fill(0);
         cells.add(0, &states);
         let text = drawn(&cells.worst, false);
         assert!(text.starts_with("cNcc") && text.ends_with("..!"), "{text}");
