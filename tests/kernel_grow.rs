@@ -165,3 +165,135 @@ fn a_lockless_array_that_shrank_grows_again_without_trusting_old_states() {
         assert_eq!(vm::Members::open_all(&files(&disks)).wrong_chunks(), [0; 0]);
     }
 }
+
+/// Every change of level that the kernel makes at once, on data; `then` follows one another.
+#[track_caller]
+fn levels(create: &str, members: usize, then: &[&str], bytes: u64) {
+    let disks = vm::disks(members, 20 * MIB);
+    let spare = vm::disk(20 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean {create} {}", disks.join(" "))).ok();
+    write_pattern("/dev/md0", 0, bytes, 7);
+    for change in then {
+        let change = change.replace("SPARE", &spare);
+        let plan = mdadm(&format!("--grow /dev/md0 {change} --plan")).ok();
+        assert!(plan.stdout.contains("/level = "), "{change}: {plan:?}");
+        let out = mdadm(&format!("--grow /dev/md0 {change}")).ok();
+        assert!(out.stderr.contains("changed to raid"), "{change}: {out:?}");
+        if attr("md0", "level") != "raid0" {
+            vm::wait_sync("md0");
+        }
+        assert_eq!(verify_pattern("/dev/md0", 0, bytes, 7), [0; 0], "{create} {change}");
+        // It is written down, and starts as it is now.
+        let level = attr("md0", "level");
+        let left = disks.iter().chain([&spare]).filter(|d| out.stderr.contains(&format!("zero-superblock {d}")));
+        left.for_each(|d| {
+            mdadm(&format!("--zero-superblock {d}")).ok();
+        });
+        mdadm("--stop /dev/md0").ok();
+        let all = disks.iter().chain([&spare]).filter(|d| mdadm(&format!("--examine {d}")).status == 0);
+        let all: Vec<&str> = all.map(String::as_str).collect();
+        let out = mdadm(&format!("--assemble --run /dev/md0 {}", all.join(" ")));
+        assert!(std::path::Path::new("/sys/block/md0/md/level").exists(), "{create} {change}: {out:?}");
+        assert_eq!(attr("md0", "level"), level);
+        assert_eq!(verify_pattern("/dev/md0", 0, bytes, 7), [0; 0], "{create} {change}, assembled");
+    }
+    mdadm("--stop /dev/md0").ok();
+    disks.iter().chain([&spare]).for_each(|d| {
+        mdadm(&format!("--zero-superblock {d}"));
+    });
+}
+
+#[test]
+fn levels_change_at_once_and_hold_the_data() {
+    levels("-l1 -n2 -b internal", 2, &["-l5", "-l1", "-l0", "-l4 -a SPARE"], 16 * MIB);
+    levels("-l10 -n4 -b none", 4, &["-l0"], 32 * MIB);
+    levels("-l0 -n2", 2, &["-l4 -a SPARE", "-l5", "-l4", "-l0"], 32 * MIB);
+    levels("-l5 -n3 -b internal", 3, &["-l6 --layout=preserve -a SPARE", "-l5"], 32 * MIB);
+}
+
+#[test]
+fn a_level_that_would_lose_data_or_needs_a_reshape_is_refused_before_anything_is_done() {
+    let disks = vm::disks(4, 20 * MIB);
+    let all = |n: usize| disks[..n].join(" ");
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -b none -p parity-last {}", all(3))).ok();
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+    refused("--grow /dev/md0 --level=0", &["no member in sync in slot 0", "--add DEVICE"]);
+    assert_eq!(attr("md0", "degraded"), "1");
+    refused("--grow /dev/md0 --level=5 --layout=left-symmetric", &["not in this version"]);
+    refused("--grow /dev/md0 --raid-devices=4 --force", &["not in this version"]);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -b none {}", all(3))).ok();
+    for change in
+        ["--level=0", "--level=4", "--level=6 --force", "--chunk=64", "--layout=parity-last", "--data-offset=8M"]
+    {
+        refused(&format!("--grow /dev/md0 {change}"), &["not in this version of mdadm-rs yet; nothing was changed"]);
+    }
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -k ppl {}", all(3))).ok();
+    refused("--grow /dev/md0 --level=6 --layout=preserve --force", &["could not set level to raid6", "PPL"]);
+    mdadm("--stop /dev/md0").ok();
+    if vm::kernel_has("CONFIG_MD_LLBITMAP=y") {
+        mdadm(&format!("--create /dev/md0 --run -l1 -n2 -b lockless {}", all(2))).ok();
+        refused("--grow /dev/md0 --level=5", &["could not set level to raid5", "--bitmap=none"]);
+        refused("--grow /dev/md0 --raid-devices=1 --force", &["failed to set raid disks", "2 members in its slots"]);
+    }
+}
+
+/// A mirror more, with a lockless bitmap: what was never written is not copied, and nothing else is missed.
+#[test]
+fn a_raid1_gets_mirrors_and_loses_them_whatever_its_bitmap() {
+    for bitmap in vm::bitmaps() {
+        let disks = vm::disks(4, 20 * MIB);
+        mdadm(&format!("--create /dev/md0 --run --assume-clean -l1 -n2 -b {bitmap} {} {}", disks[0], disks[1])).ok();
+        write_pattern("/dev/md0", 2 * MIB, 8 * MIB, 7);
+        let plan = mdadm(&format!("--grow /dev/md0 -n 4 -a {} -a {} --plan", disks[2], disks[3])).ok();
+        assert!(plan.stdout.contains("raid_disks = 4") && plan.stdout.contains("ADD_NEW_DISK"), "{plan:?}");
+        assert_eq!(attr("md0", "raid_disks"), "2");
+        mdadm(&format!("--grow /dev/md0 -n 4 -a {} -a {}", disks[2], disks[3])).ok();
+        vm::wait_sync("md0");
+        assert_eq!((attr("md0", "raid_disks").as_str(), attr("md0", "degraded").as_str()), ("4", "0"));
+        mdadm(&format!("/dev/md0 --fail {0} --remove {0} --fail {1} --remove {1}", disks[0], disks[1])).ok();
+        mdadm("--grow /dev/md0 -n 2").ok();
+        assert_eq!((attr("md0", "raid_disks").as_str(), attr("md0", "degraded").as_str()), ("2", "0"));
+        assert_eq!(verify_pattern("/dev/md0", 2 * MIB, 8 * MIB, 7), [0; 0], "{bitmap}");
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--assemble /dev/md0 {} {}", disks[2], disks[3])).ok();
+        assert_eq!(verify_pattern("/dev/md0", 2 * MIB, 8 * MIB, 7), [0; 0], "{bitmap}, assembled");
+        mdadm("--stop /dev/md0").ok();
+    }
+}
+
+/// There is room for a PPL wherever 1 MiB is free, not only right behind the superblock.
+#[test]
+fn a_raid5_gets_a_ppl_and_loses_it_while_it_runs() {
+    for metadata in ["1.2", "1.0"] {
+        let disks = vm::disks(4, 40 * MIB);
+        let size = if metadata == "1.0" { "-z 30M" } else { "--data-offset=4M" };
+        mdadm(&format!(
+            "--create /dev/md0 --run --assume-clean -e {metadata} {size} -l5 -n3 -x1 -b none {}",
+            disks.join(" ")
+        ))
+        .ok();
+        write_pattern("/dev/md0", 0, 8 * MIB, 7);
+        if metadata == "1.0" {
+            // Data may take all up to the log.
+            refused("--grow /dev/md0 --consistency-policy=ppl", &["Not enough space to add ppl", "1024K"]);
+            mdadm("--grow /dev/md0 --size=32M").ok();
+            vm::wait_sync("md0");
+        }
+        mdadm("--grow /dev/md0 --consistency-policy=ppl").ok();
+        assert_eq!(attr("md0", "consistency_policy"), "ppl");
+        write_pattern("/dev/md0", 8 * MIB, 8 * MIB, 7);
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--assemble /dev/md0 {}", disks.join(" "))).ok();
+        assert_eq!(attr("md0", "consistency_policy"), "ppl");
+        // The spare has its own.
+        mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+        vm::wait_until(std::time::Duration::from_secs(30), "the spare is taken", || attr("md0", "degraded") == "0");
+        vm::wait_sync("md0");
+        mdadm("--grow /dev/md0 --consistency-policy=resync").ok();
+        assert_eq!(attr("md0", "consistency_policy"), "resync");
+        assert_eq!(verify_pattern("/dev/md0", 0, 16 * MIB, 7), [0; 0]);
+        mdadm("--stop /dev/md0").ok();
+    }
+}

@@ -84,14 +84,9 @@ const ABSENT: &[(Mode, Id)] = &[
     (Mode::Manage, Id::Update),
     (Mode::Misc, Id::Name),
     (Mode::Misc, Id::Update),
-    (Mode::Grow, Id::Add),
     (Mode::Grow, Id::Chunk),
-    (Mode::Grow, Id::ConsistencyPolicy),
     (Mode::Grow, Id::DataOffset),
-    (Mode::Grow, Id::Layout),
-    (Mode::Grow, Id::Level),
     (Mode::Grow, Id::Nodes),
-    (Mode::Grow, Id::RaidDevices),
 ];
 
 /// All options at once, in the order of the table: what a shell can complete behind `mdadm`.

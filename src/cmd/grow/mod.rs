@@ -6,6 +6,7 @@ mod bitmap_gather;
 mod bitmap_off;
 mod gather;
 mod knobs;
+mod reshape;
 mod size;
 
 use std::time::{Duration, Instant};
@@ -68,7 +69,9 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
         Change::Knobs => knobs::run(running),
         Change::ArraySize => size::array_size(running),
         Change::Reshape if running.req.size.is_some() => size::run(running),
-        Change::Add | Change::Continue | Change::Reshape | Change::Policy => Err(not_built(change.option(running.req))),
+        Change::Reshape => reshape::run(running),
+        Change::Policy => reshape::policy(running),
+        Change::Add | Change::Continue => Err(not_built(change.option(running.req))),
     }
 }
 

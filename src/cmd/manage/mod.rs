@@ -45,6 +45,18 @@ pub fn run(req: &ManageRequest) -> (Exit, Map<String, Value>) {
     (exit, std::iter::once(("operations".to_owned(), Value::from(done))).collect())
 }
 
+/// The same as a part of another command: its operations are done, or with `--plan` their steps given.
+///
+/// # Errors
+/// The first operation that failed.
+pub fn with_steps(req: &ManageRequest) -> Result<Plan, Refusal> {
+    let host = Host::default();
+    let array = host.open_array(&req.array).map_err(|e| Refusal::new(cannot_open(&req.array, &e)))?;
+    let mut manager = Manager::new(req, &host, array);
+    manager.all()?;
+    Ok(std::mem::take(&mut manager.shown))
+}
+
 fn act(req: &ManageRequest, done: &mut Vec<Value>) -> Exit {
     let host = Host::default();
     let array = match host.open_array(&req.array) {

@@ -2,6 +2,9 @@
 #![deny(clippy::cast_possible_truncation)]
 
 pub mod bitmap;
+pub mod devices;
+pub mod level;
+pub mod policy;
 pub mod shape;
 pub mod size;
 pub mod space;

@@ -1,0 +1,139 @@
+//! `--grow --level` and `--raid-devices` where no data moves, and `--consistency-policy`.
+
+use super::{Running, bitmap_gather, gather, not_built};
+use crate::cli::request::{ManageItem, ManageOp, ManageRequest};
+use crate::cmd::manage;
+use crate::cmd::print::out;
+use crate::device::real::{Access, RealDevice};
+use crate::error::{Refusal, reason};
+use crate::level::Level;
+use crate::plan::grow::level::{self, Takeover};
+use crate::plan::grow::shape::Shape;
+use crate::plan::grow::{Change, devices, policy};
+use crate::plan::step::{Plan, Step};
+use crate::sysfs::attr;
+
+/// `--level`, `--raid-devices`
+pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
+    let shape = gather::shape(running)?;
+    let req = running.req;
+    let change = level::plan(&shape, req)?;
+    match change {
+        level::Change::AtOnce(takeover) => return take_over(running, &shape, &takeover),
+        level::Change::Moves => return Err(not_built(Change::Reshape.option(req))),
+        level::Change::None => {}
+    }
+    let mirrors = devices::check(&shape, req)?;
+    let moves = req.layout.is_some() || req.chunk.is_some() || req.data_offset.is_some();
+    match mirrors {
+        Some(wanted) if shape.level == Level::Raid1 && !moves => set_mirrors(running, &shape, wanted),
+        None if !moves => {
+            running.say(format!("{}: no change requested", shape.shown));
+            Ok(())
+        }
+        _ => Err(not_built(Change::Reshape.option(req))),
+    }
+}
+
+/// Sync actions are held back, so that a new mirror does not fill an old gap before there are more slots.
+fn set_mirrors(running: &mut Running<'_>, shape: &Shape, wanted: u32) -> Result<(), Refusal> {
+    can_be_added(running)?;
+    running.execute(&shape.freeze(true))?;
+    let plan = devices::plan(shape, wanted);
+    let done = add(running).and_then(|()| running.execute_patiently(&plan).map_err(devices::failed));
+    let thawed = running.execute(&shape.freeze(false));
+    done.and(thawed)?;
+    if !running.req.common.plan && !running.req.common.is_quiet() {
+        out(&format!("raid_disks for {} set to {wanted}\n", shape.shown));
+    }
+    Ok(())
+}
+
+fn take_over(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -> Result<(), Refusal> {
+    can_be_added(running)?;
+    running.execute_patiently(&takeover.first)?;
+    running.execute(&shape.freeze(true))?;
+    let done = step_by_step(running, shape, takeover);
+    if takeover.to.is_redundant() {
+        running.execute(&shape.freeze(false))?;
+    }
+    let shown = &shape.shown;
+    let done = done.map_err(|e| {
+        let line = format!("{shown}: could not set level to {}", takeover.to.name());
+        let mut refusal = e.lines.into_iter().fold(Refusal::new(line), Refusal::hint);
+        if !takeover.out.is_empty() {
+            let names = takeover.out.join(" ");
+            refusal = refusal.hint(format!("put back what was taken out: mdadm {shown} --add {names}"));
+        }
+        refusal
+    });
+    done?;
+    running.say(format!("level of {shown} changed to {}", takeover.to.name()));
+    for out in &takeover.out {
+        running.say(format!(
+            "note: {out} is no member any more, but its superblock says that it is one of what was there; to clear it: mdadm --zero-superblock {out}"
+        ));
+    }
+    add(running)
+}
+
+/// A level without redundancy has no sync actions, and nobody could let them go again: so that is done before.
+fn step_by_step(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -> Result<(), Refusal> {
+    let done = takeover.plans.iter().try_for_each(|plan| running.execute_patiently(plan));
+    let thawed = if takeover.to.is_redundant() { Ok(()) } else { running.execute(&shape.freeze(false)) };
+    done.and(thawed)?;
+    running.execute_patiently(&takeover.last)
+}
+
+/// The devices of `--add` can be opened, alone.
+fn can_be_added(running: &Running<'_>) -> Result<(), Refusal> {
+    running.req.add.iter().try_for_each(|path| {
+        let opened = RealDevice::open(path, Access::ReadExclusive).map(drop);
+        opened.map_err(|e| Refusal::new(format!("Cannot open {}: {}", path.display(), reason(&e))))
+    })
+}
+
+/// `--add`, as manage mode does it.
+fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
+    let req = running.req;
+    if req.add.is_empty() {
+        return Ok(());
+    }
+    let item = |device: &std::path::PathBuf| ManageItem {
+        op: ManageOp::Add,
+        device: device.clone(),
+        write_mostly: None,
+        failfast: None,
+    };
+    if req.common.plan && running.array.sysfs.get(attr::SYNC_ACTION).is_none() {
+        // A raid0 takes none yet.
+        let steps =
+            req.add.iter().map(|d| Step::Kernel { what: format!("takes {} as a spare", d.display()) }).collect();
+        return running.execute(&Plan { steps });
+    }
+    let request = ManageRequest {
+        common: req.common.clone(),
+        array: req.array.clone(),
+        items: req.add.iter().map(item).collect(),
+        update: None,
+        any_sector_size: false,
+        readonly: false,
+        after: None,
+    };
+    let steps = manage::with_steps(&request)?;
+    running.shown.steps.extend(steps.steps);
+    Ok(())
+}
+
+/// `--consistency-policy`
+pub(super) fn policy(running: &mut Running<'_>) -> Result<(), Refusal> {
+    let Some(wanted) = running.req.policy else { return Ok(()) };
+    let shape = gather::shape(running)?;
+    let facts = bitmap_gather::facts(running.host, &running.array);
+    let now = running.array.sysfs.get(attr::CONSISTENCY_POLICY).map(|w| w.0).unwrap_or_default();
+    let plan = policy::plan(&shape, &facts, wanted, &now)?;
+    running.execute_patiently(&plan).map_err(|e| {
+        let line = format!("failed to change consistency policy of {}", shape.shown);
+        e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+    })
+}
