@@ -523,3 +523,73 @@ fn the_configuration_gives_kernel_names_and_attributes() {
     assert_eq!(fs::read_link("/dev/md/it").unwrap().to_str().unwrap(), "/dev/md_it");
     data_is_right("md_it", 1);
 }
+
+#[test]
+fn json_tells_what_came_of_it() {
+    let d = disks(2, SIZE);
+    stopped("-l1 -n2 -b none", &d);
+    for (device, started) in d.iter().zip(["unsafe", "yes"]) {
+        let out = mdadm(&format!("-I --json {device}")).ok();
+        let told: serde_json::Value = serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{e}: {out:?}"));
+        let told = &told[0];
+        assert_eq!((told["command"].as_str(), told["status"].as_u64()), (Some("incremental"), Some(0)), "{told}");
+        assert_eq!((told["started"].as_str(), told["array"].as_str()), (Some(started), Some("/dev/md/it")), "{told}");
+        assert_eq!(
+            (told["array_kernel_name"].as_str(), told["changed"].as_bool()),
+            (Some("md127"), Some(true)),
+            "{told}"
+        );
+    }
+    let out = mdadm(&format!("-I --json {}", d[0]));
+    let told: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
+    assert!(out.status == 1 && told[0]["error"].as_str().unwrap().contains("cannot reopen"), "{out:?}");
+}
+
+#[test]
+fn a_run_that_cannot_be_written_to_keeps_no_array_down() {
+    let d = disks(2, SIZE);
+    for mount in ["-o ro,size=1M", "-o size=4k,nr_inodes=2"] {
+        sh("rm -rf /dev/md /run/mdadm");
+        stopped("-l1 -n2 -b none", &d);
+        sh(&format!(
+            "mkdir -p /run/mdadm; mount -t tmpfs {mount} none /run/mdadm; echo full > /run/mdadm/x 2>/dev/null || true"
+        ));
+        add(&d[0]);
+        let said = add(&d[1]);
+        assert!(said.contains("which has been started") && said.contains("map"), "{mount}: {said}");
+        data_is_right(&arrays()[0], 1);
+        sh("umount /run/mdadm");
+        stop();
+    }
+}
+
+#[test]
+fn odd_names_become_one_safe_word_each() {
+    let d = disks(2, SIZE);
+    let long = "0123456789abcdef0123456789abcdef";
+    for name in
+        ["a b", "x'y\"$z", "tab\tname", "\u{fc}n\u{ef}c\u{f6}de", long, "..", "a/b", "new\nline=1", "-dash", "md_x"]
+    {
+        let words =
+            ["--create", "/dev/md9", "--run", "--quiet", "--assume-clean", "-b", "none", "-l1", "-n2", "-N", "n"];
+        let all: Vec<&str> = words.into_iter().chain(d.iter().map(String::as_str)).collect();
+        vm::run(env!("CARGO_BIN_EXE_mdadm"), &all, "").ok();
+        stop();
+        let update = ["--assemble", "/dev/md9", "--update=name", "--homehost=any", "--name", name, &d[0], &d[1]];
+        vm::run(env!("CARGO_BIN_EXE_mdadm"), &update, "").ok();
+        stop();
+        sh("rm -rf /dev/md /run/mdadm");
+        let mut lines = String::new();
+        for device in &d {
+            lines += &mdadm(&format!("-I --export {device}")).ok().stdout;
+        }
+        assert_eq!(lines.lines().count(), 8, "{name:?}: {lines}");
+        let safe = |l: &str| {
+            l.starts_with("MD_") && l.contains('=') && !l.contains(|c: char| c.is_whitespace() || "'\"$".contains(c))
+        };
+        assert!(lines.lines().all(safe) && lines.contains("MD_STARTED=yes"), "{name:?}: {lines}");
+        assert_eq!(fs::read_to_string("/run/mdadm/map").unwrap().lines().count(), 1, "{name:?}");
+        assert_eq!(fs::read_dir("/dev/md").unwrap().count(), 1, "{name:?}: one file in /dev/md");
+        stop();
+    }
+}

@@ -78,6 +78,8 @@ pub struct Session<'a> {
     pub lock: Option<MapLock>,
     /// The lock is kept until the array runs: nobody else may find it complete and start it too.
     pub lock_to_the_end: bool,
+    /// A map file that cannot be written keeps no array from being made: it can be found without.
+    pub map_may_fail: bool,
     block: Option<UdevBlock>,
     undo: Vec<Undo>,
     started: bool,
@@ -110,6 +112,7 @@ impl<'a> Session<'a> {
             array: None,
             lock: None,
             lock_to_the_end: false,
+            map_may_fail: false,
             block: None,
             undo: Vec::new(),
             started: false,
@@ -326,7 +329,7 @@ impl<'a> Session<'a> {
 
     fn new_array(&mut self, devname: &str, path: &Path, entry: MapEntry) -> Result<(), ApplyError> {
         let refused = |r: crate::error::Refusal| ApplyError { line: r.to_string(), after: Vec::new() };
-        if self.lock.is_none() {
+        if self.lock.is_none() && !self.map_may_fail {
             let dir = self.host.run.display();
             self.lock = Some(self.host.map().lock().map_err(|e| failed(format_args!("cannot lock {dir}/map"), &e))?);
         }
@@ -336,7 +339,10 @@ impl<'a> Session<'a> {
         self.array = Some(made.array);
         self.undo.push(Undo::Forget { devname: devname.to_owned() });
         if let Some(lock) = &self.lock {
-            lock.put(entry).map_err(|e| failed("cannot write the map file", &e))?;
+            match lock.put(entry) {
+                Err(e) if self.map_may_fail => complain(format!("cannot write the map file: {}", reason(&e))),
+                done => done.map_err(|e| failed("cannot write the map file", &e))?,
+            }
         }
         Ok(())
     }

@@ -69,8 +69,8 @@ pub fn run(mut request: Request) -> Exit {
         }),
         Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
         Request::Incremental(r) => {
-            outcome::command(&r.common, "incremental", r.devices.first().map(PathBuf::as_path), || {
-                noted(&r.common, || incremental::run(&r, &conf))
+            outcome::command_with(&r.common, "incremental", r.devices.first().map(PathBuf::as_path), || {
+                (noted(&r.common, || incremental::run(&r, &conf)), incremental::told())
             })
         }
         Request::AutoDetect(common) => noted(&common, auto_detect::run),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::cmd::apply::reason;
 use crate::cmd::assemble::probe::candidate;
 use crate::cmd::detail::map_of_arrays;
+use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::Host;
@@ -33,16 +34,23 @@ pub struct Found {
     sysfs: ArrayDir,
 }
 
-/// Takes the lock of the map file, and reads it. Without a lock two that run at once might make the array twice, so there is no
-/// going on without it.
-pub fn locked(host: &Host, plan: bool) -> Result<(Option<MapLock>, Vec<MapEntry>), Refusal> {
+/// Takes the lock of the map file, and reads it. Where there can be none (a read-only /run) the work goes on as the reference's
+/// does: a machine must boot, and the kernel starts no array twice.
+pub fn locked(host: &Host, plan: bool) -> (Option<MapLock>, Vec<MapEntry>) {
     if plan {
-        return Ok((None, host.map().load().unwrap_or_default()));
+        return (None, host.map().load().unwrap_or_default());
     }
-    let dir = host.run.display();
-    let lock = host.map().lock().map_err(|e| {
-        Refusal::new("failed to get exclusive lock on mapfile").hint(format!("{dir}/map.lock: {}", reason(&e)))
-    })?;
+    let lock = match host.map().lock() {
+        Ok(lock) => lock,
+        Err(e) => {
+            complain(format!(
+                "failed to get exclusive lock on mapfile: {}/map.lock: {}",
+                host.run.display(),
+                reason(&e)
+            ));
+            return (None, host.map().load().unwrap_or_else(|| map_of_arrays(host, None)));
+        }
+    };
     let map = match host.map().load() {
         Some(map) => map,
         // Lost: made anew of the arrays that are there.
@@ -54,7 +62,7 @@ pub fn locked(host: &Host, plan: bool) -> Result<(Option<MapLock>, Vec<MapEntry>
             map
         }
     };
-    Ok((Some(lock), map))
+    (Some(lock), map)
 }
 
 /// The array with this uuid: the one that the map file names, if a member of it agrees; else one that the map file does not

@@ -55,7 +55,7 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
         let lines = if req.common.verbose > 0 { vec![said] } else { Vec::new() };
         return Err(Refusal { lines, exit: Exit::FAIL });
     }
-    let (lock, map) = array::locked(host, req.common.plan)?;
+    let (lock, map) = array::locked(host, req.common.plan);
     still_free(host, device)?;
     let kname = host.sysfs.block_name(c.dev).unwrap_or_default();
     let uuid = m.sb.set_uuid();
@@ -244,7 +244,7 @@ impl Attach<'_> {
     fn session(&self, lock: Option<MapLock>) -> Session<'_> {
         let mut session = Session::new(self.host, &self.req.common);
         session.lock = lock;
-        session.lock_to_the_end = true;
+        (session.lock_to_the_end, session.map_may_fail) = (true, true);
         session
     }
 

@@ -12,8 +12,8 @@ pub fn rebuild(req: &IncrementalRequest, host: &Host) -> Result<(), Refusal> {
     if req.common.plan {
         return Ok(());
     }
-    let (lock, _) = array::locked(host, false)?;
+    let (lock, _) = array::locked(host, false);
     let entries = map_of_arrays(host, req.common.homehost.as_deref());
-    let Some(lock) = lock else { return Ok(()) };
+    let Some(lock) = lock else { return Err(Refusal::new("the map file was not written")) };
     lock.store(&entries).map_err(|e| Refusal::new(format!("cannot write the map file: {}", reason(&e))))
 }

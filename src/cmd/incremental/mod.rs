@@ -9,6 +9,8 @@ mod report;
 mod scan;
 mod spare;
 
+pub use report::told;
+
 use crate::cli::request::IncrementalRequest;
 use crate::cmd::print::complain;
 use crate::error::{Exit, Refusal};

@@ -37,7 +37,7 @@ pub fn run(req: &IncrementalRequest, host: &Host, typed: &Path) -> Result<Exit, 
     }
     let (mut exit, mut shown) = (Exit::OK, Plan::default());
     for devname in arrays {
-        let (lock, map) = array::locked(host, req.common.plan)?;
+        let (lock, map) = array::locked(host, req.common.plan);
         let found = array::found(host, &map, devname);
         drop(lock);
         let one = if found.runs() {

@@ -1,11 +1,29 @@
 //! What `--incremental` says: for a person on stderr, or with `--export` for udev on stdout.
 
 use std::path::Path;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value};
 
 use crate::cli::request::Common;
 use crate::cmd::print::{complain, out};
-use crate::output::escape::word;
+use crate::output::escape::{self, word};
 use crate::plan::incremental::Outcome;
+
+/// What there is to say of the array, for `--json`.
+static TOLD: Mutex<Vec<(String, Value)>> = Mutex::new(Vec::new());
+
+fn note(key: &str, value: impl Into<Value>) {
+    if let Ok(mut told) = TOLD.lock() {
+        told.push((key.to_owned(), value.into()));
+    }
+}
+
+/// What was noted.
+#[must_use]
+pub fn told() -> Map<String, Value> {
+    TOLD.lock().map(|mut told| std::mem::take(&mut *told)).unwrap_or_default().into_iter().collect()
+}
 
 /// The words about one device and its array.
 pub struct Report<'a> {
@@ -27,6 +45,9 @@ impl<'a> Report<'a> {
 
     /// The device has been added.
     pub fn attached(&self) {
+        note("array", escape::text(self.array.as_bytes()));
+        note("array_kernel_name", self.devname.clone());
+        note("foreign", self.foreign);
         if self.common.export {
             let name = self.array.strip_prefix("/dev/md/").unwrap_or(&self.array);
             let (devname, name) = (word(self.devname.as_bytes()), word(name.as_bytes()));
@@ -36,6 +57,7 @@ impl<'a> Report<'a> {
     }
 
     fn say(&self, started: &str, text: &str) {
+        note("started", started);
         if self.common.export {
             out(&format!("MD_STARTED={started}\n"));
         } else if !self.common.is_quiet() {
@@ -49,6 +71,7 @@ impl<'a> Report<'a> {
             Outcome::NotEnough(n) => self.say("no", &format!(", not enough to start ({n}).")),
             Outcome::Unsafe => self.say("unsafe", ", not enough to start safely."),
             Outcome::NoJournal => {
+                note("started", "unsafe");
                 if self.common.export {
                     out("MD_STARTED=unsafe\n");
                 }
@@ -74,6 +97,7 @@ impl<'a> Report<'a> {
     }
 
     pub fn failed_to_start(&self, why: &str) {
+        note("started", "no");
         if self.common.export {
             out("MD_STARTED=no\n");
         }

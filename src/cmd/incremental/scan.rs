@@ -20,7 +20,7 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Result<Exit, R
     let (mut exit, mut shown) = (Exit::OK, Plan::default());
     for devname in host.sysfs.arrays() {
         // One lock an array: who comes with a device meanwhile need not wait for all.
-        let (lock, map) = array::locked(host, req.common.plan)?;
+        let (lock, map) = array::locked(host, req.common.plan);
         let sysfs = host.sysfs.array(&devname);
         let external = matches!(sysfs.get(attr::METADATA_VERSION), Some(MetadataVersion::External(_)));
         let found = array::found(host, &map, devname);

@@ -43,7 +43,7 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, c: &Candidate) ->
         return Ok(None);
     }
     // Until it is added: the next one shall see that.
-    let (_lock, map) = array::locked(host, req.common.plan)?;
+    let (_lock, map) = array::locked(host, req.common.plan);
     let mut takers = Vec::new();
     for entry in &map {
         let found = array::found(host, &map, entry.devname.clone());
