@@ -99,7 +99,8 @@ impl Manager<'_> {
         let last = last.unwrap_or_else(|| "recover".into());
         let left = i64::try_from(former.utime()).unwrap_or(i64::MAX);
         let mark = format!("mdadm: can {kname} come back into {} by the bitmap?", facts.devname);
-        let log = kernel_log::history(&self.host.dev, Some(mark.as_str()).filter(|_| !self.req.common.plan));
+        // With --plan too: only the log is written to, and with another clock a plan may show what is not done.
+        let log = kernel_log::history(&self.host.dev, Some(mark.as_str()));
         let proven = unbroken(&log, &facts.devname, kname, left, last.trim());
         match proven {
             Err(_) if started => since_start(&log, &facts.devname, former.events()),
