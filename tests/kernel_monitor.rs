@@ -350,3 +350,72 @@ fn health_and_metrics_say_how_the_arrays_are() {
     Monitor::tells("Fail");
     assert_eq!(fs::read_to_string("/mnt/err").unwrap().matches("No space left").count(), 1);
 }
+
+#[test]
+fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
+    let d = disks(5, 16 * MIB);
+    let check = |args: &str| mdadm(&format!("--check={args}"));
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm(&format!("--create /dev/md1 --run --assume-clean -b none -l5 -n3 {} {} {}", d[2], d[3], d[4])).ok();
+    assert_eq!(check("status /dev/md0").ok().stdout, "/dev/md0: never checked to the end\n");
+    // 1 MiB near the end of one copy
+    sh(&format!("yes | dd of={} bs=1M seek=13 count=1 iflag=fullblock oflag=direct status=none", d[0]));
+    let first = check("start --check-time=1s --check-speed=1000 /dev/md0").ok().stdout;
+    let at =
+        |text: &str| text.split("sector ").nth(1).unwrap().split([' ', ';']).next().unwrap().parse::<u64>().unwrap();
+    assert!(first.starts_with("mdadm: /dev/md0: the check was interrupted at sector "), "{first}");
+    assert!(at(&first) > 0 && at(&first) < 20_000, "{first}");
+    let status = check("status /dev/md0").ok().stdout;
+    assert!(status.ends_with("never checked to the end\n") && at(&status) == at(&first), "{status}");
+    assert_eq!((attr("md0", "sync_min"), attr("md0", "sync_max")), ("0".into(), "max".into()));
+    assert!(attr("md0", "sync_speed_max").ends_with("(system)"));
+    // interrupted by a signal, further on
+    let child = Command::new(env!("CARGO_BIN_EXE_mdadm"))
+        .args(["--check=start", "--check-speed=1000", "/dev/md0"])
+        .stdout(File::create("/mnt/out").unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Monitor(child);
+    wait_until(LONG, "it is checked further", || {
+        let done = attr("md0", "sync_completed");
+        done.split(' ').next().unwrap().parse::<u64>().is_ok_and(|n| n > at(&first))
+    });
+    sh(&format!("kill -TERM {}", child.0.id()));
+    wait_until(LONG, "it ends", || child.ended().is_some());
+    assert_eq!(child.ended(), Some(0));
+    assert!(at(&Monitor::out()) > at(&first), "{}", Monitor::out());
+    // to the end: all that differed, in whichever part
+    let last = check("start /dev/md0").ok().stdout;
+    assert!(last.starts_with("mdadm: /dev/md0: checked, 2048 sectors differ: on mirrors "), "{last}");
+    assert!(check("status /dev/md0").ok().stdout.ends_with(", 2048 sectors differed\n"));
+    // parity that does not fit is a failure; a degraded array is left out
+    sh(&format!("yes | dd of={} bs=1M seek=13 count=1 iflag=fullblock oflag=direct status=none", d[2]));
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    let all = check("start --scan");
+    assert_eq!(all.status, 1);
+    assert!(
+        all.stdout.starts_with("mdadm: /dev/md1: checked, ") && all.stdout.contains("parity does not fit"),
+        "{all:?}"
+    );
+    assert!(all.stderr.contains("/dev/md0 is not checked: is degraded"), "{all:?}");
+    // stopped by another command
+    let started = Command::new(env!("CARGO_BIN_EXE_mdadm"))
+        .args(["--check=start", "--check-speed=1000", "/dev/md1"])
+        .stdout(File::create("/mnt/out").unwrap())
+        .spawn()
+        .unwrap();
+    let mut started = Monitor(started);
+    wait_until(LONG, "it is checked", || attr("md1", "sync_action") == "check");
+    assert!(check("status /dev/md1").ok().stdout.starts_with("/dev/md1: is being checked"));
+    check("stop --scan").ok();
+    wait_until(LONG, "it ends", || started.ended().is_some());
+    assert!(Monitor::out().contains("was interrupted"), "{}", Monitor::out());
+    let json: serde_json::Value = serde_json::from_str(&check("status --json /dev/md1").ok().stdout).unwrap();
+    assert_eq!((&json[0]["schema"], json[0]["complete"].as_array().unwrap().len()), (&"mdadm-rs/check/1".into(), 1));
+    // a place past the end, or of another size, is none to go on from
+    let file = "/var/lib/mdadm-rs/checks.json";
+    let text = fs::read_to_string(file).unwrap().replace("\"done_sectors\": ", "\"done_sectors\": 9999999999");
+    fs::write(file, text).unwrap();
+    let anew = check("start --check-time=1s --check-speed=1000 /dev/md1").ok().stdout;
+    assert!(at(&anew) < 20_000, "{anew}");
+}

@@ -8,7 +8,7 @@ use super::help;
 use super::line::{Device, Line, not_valid};
 use super::mode::Mode;
 use super::request::{
-    AbsentRequest, AssembleRequest, BuildRequest, CreateRequest, DataOffset, GrowRequest, HealthRequest,
+    AbsentRequest, AssembleRequest, BuildRequest, CheckRequest, CreateRequest, DataOffset, GrowRequest, HealthRequest,
     IncrementalRequest, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, MonitorRequest,
     NotYet, Request, RestoreRequest,
 };
@@ -256,6 +256,14 @@ fn misc(line: Line) -> Result<Request, CliError> {
         let mut devices = line.devices.iter().map(path);
         let (array, members) = (devices.next().unwrap_or_default(), devices.collect());
         return Ok(Request::Absent(Box::new(AbsentRequest { common: line.common, array, members })));
+    }
+    if let Some(action) = line.check {
+        if last != Some(Id::Check) || line.devices.iter().any(|d| d.op != last) {
+            return Err(line.with_notes(CliError::new("--check must be the only operation")));
+        }
+        let arrays = line.devices.iter().map(path).collect();
+        let (seconds, speed_kib) = (line.check_seconds, line.check_speed);
+        return Ok(Request::Check(Box::new(CheckRequest { common: line.common, action, arrays, seconds, speed_kib })));
     }
     if last == Some(Id::Health) {
         if line.devices.iter().any(|d| d.op != last) {

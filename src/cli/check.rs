@@ -45,7 +45,7 @@ pub fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
 /// Misc operations that find their devices, or look at none.
 fn needs_no_device(line: &Line) -> bool {
     match line.op.map(|op| op.0) {
-        Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean) => line.common.scan,
+        Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean | Id::Check) => line.common.scan,
         Some(Id::DetailPlatform | Id::UdevRules | Id::RestoreSaved | Id::Health) => true,
         _ => false,
     }

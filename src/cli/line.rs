@@ -9,7 +9,7 @@ use crate::uuid::Uuid;
 
 use super::error::CliError;
 use super::mode::Mode;
-use super::request::{BitmapChoice, Common, ConsistencyPolicy, DataOffset, SizeChoice, SuperMinor};
+use super::request::{BitmapChoice, CheckAction, Common, ConsistencyPolicy, DataOffset, SizeChoice, SuperMinor};
 use super::table::{Id, Opt};
 use super::token::{Spelled, Token, Tokens};
 
@@ -100,6 +100,9 @@ pub struct Line {
     pub syslog: bool,
     pub no_sharing: bool,
     pub metrics: Option<PathBuf>,
+    pub check: Option<CheckAction>,
+    pub check_seconds: Option<u64>,
+    pub check_speed: Option<u32>,
     /// Options of ours: they may stand before the mode is known, and so are checked against it at the end.
     pub ours: Vec<&'static Opt>,
     /// The first option that is not in this version yet.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::error::CliError;
 use super::line::Line;
 use super::mode::Mode;
+use super::request::CheckAction;
 use super::table::{self, Id};
 use super::token::{Spelled, text};
 use super::words;
@@ -107,6 +108,19 @@ impl Line {
                     return Err(CliError::new(line));
                 }
                 self.dump = Some(PathBuf::from(value));
+            }
+            Id::Check => {
+                self.misc_op(id, spelled)?;
+                let bad = || CliError::new("--check must be one of start, stop, status");
+                self.check = Some(CheckAction::parse(&word).ok_or_else(bad)?);
+            }
+            Id::CheckTime => {
+                let bad = || CliError::new(format!("invalid check-time: {word}"));
+                self.check_seconds = Some(words::seconds(&word).ok_or_else(bad)?);
+            }
+            Id::CheckSpeed => {
+                let bad = || CliError::new(format!("invalid check-speed: {word}"));
+                self.check_speed = Some(words::int_from(&word, 1).ok_or_else(bad)?);
             }
             Id::RestoreSaved => {
                 self.misc_op(id, spelled)?;

@@ -21,7 +21,7 @@ pub use build::BuildRequest;
 pub use grow::GrowRequest;
 pub use incremental::IncrementalRequest;
 pub use manage::{ManageItem, ManageOp, ManageRequest};
-pub use monitor::{HealthRequest, MonitorRequest};
+pub use monitor::{CheckAction, CheckRequest, HealthRequest, MonitorRequest};
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -386,6 +386,8 @@ pub enum Request {
     Absent(Box<AbsentRequest>),
     /// `--restore-saved`
     Restore(Box<RestoreRequest>),
+    /// `--check`
+    Check(Box<CheckRequest>),
     /// `--health`
     Health(Box<HealthRequest>),
     /// `--monitor`

@@ -25,6 +25,19 @@ pub fn int_from(text: &str, least: i64) -> Option<u32> {
     if n < least || n > i64::from(i32::MAX) { None } else { u32::try_from(n).ok() }
 }
 
+/// A span of time above 0 in seconds, or with m, h, d.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let (digits, each) = match text.char_indices().next_back()? {
+        (at, 's') => (text.get(..at)?, 1),
+        (at, 'm') => (text.get(..at)?, 60),
+        (at, 'h') => (text.get(..at)?, 3600),
+        (at, 'd') => (text.get(..at)?, 86400),
+        _ => (text, 1),
+    };
+    u64::from(int_from(digits, 1)?).checked_mul(each)
+}
+
 /// A size: KiB, or with a suffix K, M, G, T (powers of 1024) or s (sectors). Above 0.
 ///
 /// Past 2^63 sectors is `None` too, where the reference wraps round (docs/compat.md).

@@ -24,6 +24,7 @@ pub fn configure(request: &mut Request) -> Conf {
         Request::Manage(r) => &mut r.common,
         Request::Incremental(r) => &mut r.common,
         Request::AutoDetect(common) => common,
+        Request::Check(r) => &mut r.common,
         Request::Health(r) => &mut r.common,
         Request::Monitor(r) => &mut r.common,
         Request::Restore(r) => &mut r.common,

@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod auto_detect;
 pub mod bitmap_file;
 pub mod build;
+pub mod check;
 pub mod configured;
 pub mod create;
 pub mod detail;
@@ -78,6 +79,7 @@ pub fn run(mut request: Request) -> Exit {
             notes(&r.common);
             manage::run(&r)
         }),
+        Request::Check(r) => noted(&r.common, || check::run(&r)),
         Request::Health(r) => noted(&r.common, || health::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),

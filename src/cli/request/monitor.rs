@@ -41,3 +41,42 @@ pub struct HealthRequest {
     /// The arrays as typed; none: all.
     pub arrays: Vec<PathBuf>,
 }
+
+/// The word of `--check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckAction {
+    /// Check, and stay until it is through or the time is over.
+    Start,
+    /// Interrupt it.
+    Stop,
+    /// Say how it is and was.
+    Status,
+}
+
+impl CheckAction {
+    /// The action of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<CheckAction> {
+        Some(match word {
+            "start" => CheckAction::Start,
+            "stop" => CheckAction::Stop,
+            "status" => CheckAction::Status,
+            _ => return None,
+        })
+    }
+}
+
+/// `--check`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// What to do.
+    pub action: CheckAction,
+    /// The arrays as typed; with `--scan` all.
+    pub arrays: Vec<PathBuf>,
+    /// `--check-time`
+    pub seconds: Option<u64>,
+    /// `--check-speed`, KiB per second.
+    pub speed_kib: Option<u32>,
+}
