@@ -181,3 +181,24 @@ fn where_there_is_no_room_or_the_chunk_is_too_fine_nothing_changes() {
     assert!(out.stdout.contains("bitmap md0: take it off"), "{out:?}");
     assert!(attr("md0", "bitmap_type").contains("[llbitmap]"));
 }
+
+/// Sync actions are held back just when the old bitmap is off: the new one cannot be put on for five seconds.
+#[test]
+fn if_a_step_fails_the_old_bitmap_is_put_back() {
+    if !vm::kernel_has("CONFIG_MD_LLBITMAP=y") {
+        return;
+    }
+    array("1", 2, "internal");
+    let out = sh(&format!(
+        "cd /sys/block/md0/md
+         (until grep -q '\\[none\\]' bitmap_type; do :; done; until echo frozen >sync_action; do :; done; sleep 7; echo idle >sync_action) 2>/dev/null &
+         {} --grow /dev/md0 --bitmap=lockless 2>&1 || echo status $?
+         wait",
+        env!("CARGO_BIN_EXE_mdadm")
+    ));
+    assert!(out.contains("Device or resource busy") && out.contains("status 1"), "{out}");
+    assert!(out.contains("/dev/md0 runs on with the kind of bitmap it had"), "{out}");
+    assert_eq!(attr("md0", "bitmap/location"), "+8");
+    mdadm("--grow /dev/md0 --bitmap=lockless").ok();
+    assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+}
