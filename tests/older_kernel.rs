@@ -33,6 +33,8 @@ mod kernel_examine;
 mod kernel_grow;
 #[path = "kernel_grow_bitmap.rs"]
 mod kernel_grow_bitmap;
+#[path = "kernel_hostile.rs"]
+mod kernel_hostile;
 #[path = "kernel_incremental.rs"]
 mod kernel_incremental;
 #[path = "kernel_journal.rs"]
