@@ -47,7 +47,7 @@ soak:
 	T=7200 GUEST_SEEDS=$(SOAK_SEEDS) cargo test --locked --test kernel_boot_order -- soak --nocapture
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test cli_golden -- soak --ignored --nocapture
 	GUEST_ROUNDS=$(SOAK_SEEDS)0 cargo test --locked --test kernel_hostile -- --nocapture
-	T=$$((60 + 20 * $(SOAK_SEEDS))) GUEST_SEEDS="0 $(SOAK_SEEDS)" cargo test --locked --test kernel_boot -- soak --ignored --nocapture
+	T=$$((60 + 20 * $(SOAK_SEEDS))) GUEST_SEEDS=$(SOAK_SEEDS) cargo test --locked --test kernel_boot -- soak --ignored --nocapture
 
 install: build install-data
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm

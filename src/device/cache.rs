@@ -8,6 +8,8 @@ use crate::units::Bytes;
 
 /// Reads longer than this are not kept; in bytes.
 const KEPT: usize = 4096;
+/// Bytes from the start on that are read at once: both places there that may hold a superblock.
+const HEAD: usize = 8192;
 
 /// A device whose blocks are read once while this view lives. Never for a device that changes meanwhile.
 pub struct ReadOnce<'a> {
@@ -49,8 +51,13 @@ impl ReadAt for ReadOnce<'_> {
         let Some((start, len)) = self.blocks(offset, buf.len()).filter(|(_, len)| *len <= KEPT) else {
             return self.dev.read_at(offset, buf);
         };
-        let blocks = self.dev.read_vec(start, len)?;
-        self.seen.borrow_mut().push((start, blocks));
+        let head = start.saturating_add(len as u64) <= HEAD as u64 && self.size().0 >= HEAD as u64;
+        let found = match head.then(|| self.dev.read_vec(0, HEAD)) {
+            Some(Ok(bytes)) => (0, bytes),
+            // A bad sector in it must not hide the others.
+            _ => (start, self.dev.read_vec(start, len)?),
+        };
+        self.seen.borrow_mut().push(found);
         if self.copy_seen(offset, buf) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
@@ -60,5 +67,31 @@ impl ReadAt for ReadOnce<'_> {
 
     fn logical_block_size(&self) -> u32 {
         self.dev.logical_block_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::mem::MemDevice;
+
+    #[test]
+    fn both_places_at_the_start_are_read_at_once_and_a_bad_sector_hides_no_other() {
+        let mut dev = MemDevice::new(1 << 20);
+        dev.bytes[4096..8192].fill(7);
+        let once = ReadOnce::new(&dev);
+        assert_eq!(once.read_vec(0, 512).unwrap(), [0; 512]);
+        assert_eq!(once.read_vec(4096, 4096).unwrap(), [7; 4096]);
+        assert_eq!(once.seen.borrow().len(), 1);
+        assert_eq!(once.read_vec(8192, 512).unwrap(), [0; 512]);
+        assert_eq!(once.seen.borrow().len(), 2);
+        let mut bad = MemDevice::new(1 << 20);
+        bad.bad_reads.push(4096..4608);
+        let once = ReadOnce::new(&bad);
+        assert_eq!(once.read_vec(0, 512).unwrap(), [0; 512]);
+        assert!(once.read_vec(4096, 512).is_err());
+        // Shorter than that.
+        let small = MemDevice::new(6000);
+        assert_eq!(ReadOnce::new(&small).read_vec(4096, 512).unwrap(), [0; 512]);
     }
 }

@@ -13,12 +13,12 @@ pub fn now() -> u64 {
 pub fn local(seconds: i64) -> Option<Civil> {
     // SAFETY: a `struct tm` is integers and a pointer, for all of which zero is a value.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live variables; localtime_r keeps neither. `tzset` reads the environment, which
-    // this single-threaded program never changes.
-    let done = unsafe {
-        tzset();
-        libc::localtime_r(&seconds, &mut tm)
-    };
+    // Once: it looks at /etc/localtime each time.
+    static ZONE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: `tzset` reads the environment, which this program never changes.
+    ZONE.call_once(|| unsafe { tzset() });
+    // SAFETY: both pointers are to live variables; localtime_r keeps neither.
+    let done = unsafe { libc::localtime_r(&seconds, &mut tm) };
     if done.is_null() {
         return None;
     }

@@ -2,6 +2,7 @@
 
 mod brief;
 mod json;
+mod link;
 mod text;
 mod why;
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::bitmap::summary;
 use crate::blockio::ReadAt;
+use crate::device::cache::ReadOnce;
 use crate::device::real::{Access, NodeKind, RealDevice};
 use crate::error::reason;
 use crate::host::Host;
@@ -35,7 +36,7 @@ pub fn candidate(host: &Host, path: &Path, wishes: &Wishes) -> Candidate {
             c.dev = device.dev();
             c.size = device.size().sectors();
             c.block = device.logical_block_size();
-            c.content = content(host, path, &device, wishes);
+            c.content = content(host, path, &device, &ReadOnce::new(&device), wishes);
         }
         _ => {}
     }
@@ -43,14 +44,14 @@ pub fn candidate(host: &Host, path: &Path, wishes: &Wishes) -> Candidate {
 }
 
 /// As for `--examine`, of two superblocks the one created last counts.
-fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Content {
+fn content(host: &Host, path: &Path, device: &RealDevice, once: &ReadOnce<'_>, wishes: &Wishes) -> Content {
     let found = match wishes.version {
-        Some(Version::V1(minor)) => read(device, minor).map(|found| found.map(|sb| (minor, sb))),
+        Some(Version::V1(minor)) => read(once, minor).map(|found| found.map(|sb| (minor, sb))),
         Some(Version::V090) => Ok(None),
-        None => read_any(device),
+        None => read_any(once),
     };
     let old = match wishes.version {
-        None | Some(Version::V090) => v0::read(device).ok().flatten(),
+        None | Some(Version::V090) => v0::read(once).ok().flatten(),
         Some(Version::V1(_)) => None,
     };
     match (found, old) {
@@ -66,9 +67,9 @@ fn content(host: &Host, path: &Path, device: &RealDevice, wishes: &Wishes) -> Co
             Some(line) => Content::Elsewhere(line),
             None => Content::Broken(e.to_string()),
         },
-        (Ok(None), None) => match foreign::container(device) {
+        (Ok(None), None) => match foreign::container(once) {
             Some(found) => Content::Foreign(found.name()),
-            None => Content::Nothing(Version::ALL.map(|v| magic(device, v))),
+            None => Content::Nothing(Version::ALL.map(|v| magic(once, v))),
         },
     }
 }
@@ -103,7 +104,7 @@ fn old_content(host: &Host, path: &Path, device: &RealDevice, sb: SuperV0, wishe
 }
 
 /// The word where the magic would be.
-fn magic(device: &RealDevice, version: Version) -> u32 {
+fn magic(device: &ReadOnce<'_>, version: Version) -> u32 {
     let mut word = [0u8; 4];
     let at = version.super_offset(device.size().sectors()).and_then(Sectors::bytes);
     match at.map(|at| device.read_at(at.0, &mut word)) {

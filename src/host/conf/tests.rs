@@ -48,7 +48,7 @@ PROBING ddf_extended
     assert_eq!(conf.policies[0].words.last(), Some(&(PolicyKey::Action, "spare".to_owned())));
     assert_eq!((conf.create.group.as_deref(), conf.create.mode), (Some("system"), Some(0o640)));
     let rule = |allow, what| AutoRule { allow, what };
-    let rules = [rule(true, AutoWhat::V1), rule(true, AutoWhat::All), rule(false, AutoWhat::All)];
+    let rules = [rule(true, AutoWhat::V1), rule(true, AutoWhat::Homehost), rule(false, AutoWhat::All)];
     assert_eq!(conf.auto.unwrap(), rules);
     assert_eq!(conf.sysfs[0].attributes.len(), 2);
     assert_eq!((conf.monitor_delay_seconds, conf.ddf_extended), (Some(60), true));

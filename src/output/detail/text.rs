@@ -197,6 +197,9 @@ impl Detail {
             let local = self.local_to.as_ref().map_or(String::new(), |h| format!("  (local to host {h})"));
             line!(out, "Name", "{}{local}", escape::text(name));
         }
+        if let Some(why) = self.why_link() {
+            line!(out, "Name Because", "{why}");
+        }
         if let Some(uuid) = self.uuid {
             // 0.90 metadata have no name: the host is in the uuid.
             let local = self.local_to.as_ref().filter(|_| self.name.is_none());
