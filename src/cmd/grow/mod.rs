@@ -71,7 +71,8 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
         Change::Reshape if running.req.size.is_some() => size::run(running),
         Change::Reshape => reshape::run(running),
         Change::Policy => reshape::policy(running),
-        Change::Add | Change::Continue => Err(not_built(change.option(running.req))),
+        Change::Add => reshape::longer(running),
+        Change::Continue => Err(not_built(change.option(running.req))),
     }
 }
 

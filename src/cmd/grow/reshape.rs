@@ -17,6 +17,14 @@ use crate::sysfs::attr;
 pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     let shape = gather::shape(running)?;
     let req = running.req;
+    if shape.level == Level::Linear {
+        let other = if req.raid_devices.is_some() {
+            "setting --raid-disks is not needed"
+        } else {
+            "other --grow options are not meaningful"
+        };
+        return Err(Refusal::new(format!("Only --add is supported for LINEAR, {other}")));
+    }
     let change = level::plan(&shape, req)?;
     match change {
         level::Change::AtOnce(takeover) => return take_over(running, &shape, &takeover),
@@ -123,6 +131,16 @@ fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
     let steps = manage::with_steps(&request)?;
     running.shown.steps.extend(steps.steps);
     Ok(())
+}
+
+/// `--add` alone
+pub(super) fn longer(running: &Running<'_>) -> Result<(), Refusal> {
+    if gather::shape(running)?.level != Level::Linear {
+        let shown = running.array.name.path.display();
+        return Err(Refusal::new("can only add devices to linear arrays")
+            .hint(format!("a spare is added with mdadm {shown} --add DEVICE")));
+    }
+    Err(not_built(Change::Add.option(running.req)))
 }
 
 /// `--consistency-policy`

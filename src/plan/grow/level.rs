@@ -95,7 +95,6 @@ fn kept(shape: &Shape, to: Level, req: &GrowRequest) -> Result<Option<Kept>, Ref
     let (slots, last) = (shape.slots, shape.slots.saturating_sub(1));
     let parity_last = shape.level == Level::Raid4 || shape.layout == raid5::PARITY_LAST;
     match (shape.level, to) {
-        (Level::Linear, _) => no("Only --add is supported for LINEAR, other --grow options are not meaningful"),
         (Level::Raid1, Level::Raid0) if req.raid_devices.is_some() => {
             no("Cannot change number of disks with RAID1->RAID0 conversion")
         }
