@@ -33,6 +33,7 @@ battery! {
     reading_commands_print_what_the_reference_prints: "read.cases",
     changing_commands_do_what_the_reference_does: "change.cases",
     managing_members_is_the_references: "manage.cases",
+    managing_under_other_conditions_is_the_references: "manage-members.cases",
     misc_commands_do_what_the_reference_does: "misc.cases",
     assemble_is_the_references_and_each_takes_what_the_other_made: "assemble.cases",
     incremental_is_the_references: "incremental.cases",
