@@ -165,7 +165,8 @@ fn without_place(line: &str) -> String {
     }
 }
 
-const OUR_NOTES: &[&str] = &["mdadm: note: ", "mdadm: no write-intent bitmap: "];
+/// The last are the lines of a table: the members side by side, with `--assemble -v`.
+const OUR_NOTES: &[&str] = &["mdadm: note: ", "mdadm: no write-intent bitmap: ", "mdadm:   "];
 
 /// The lines only one of two texts has, in order: "-" of the reference, "+" of ours. Longest common subsequence.
 fn text(reference: &str, ours: &str) -> Vec<String> {
