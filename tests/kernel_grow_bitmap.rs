@@ -189,11 +189,15 @@ fn if_a_step_fails_the_old_bitmap_is_put_back() {
         return;
     }
     array("1", 2, "internal");
+    let change = "--grow /dev/md0 --bitmap=lockless --saved-metadata=none";
+    let steps = mdadm(&format!("{change} --plan")).ok().stdout;
+    // Before the new bitmap is taken the kernel is kept from taking any, for longer than that is tried.
+    let take = steps.lines().position(|l| l.contains("bitmap/location = +")).unwrap() + 1;
     let out = sh(&format!(
-        "cd /sys/block/md0/md
-         (until grep -q '\\[none\\]' bitmap_type; do :; done; until echo frozen >sync_action; do :; done; sleep 7; echo idle >sync_action) 2>/dev/null &
-         {} --grow /dev/md0 --bitmap=lockless 2>&1 || echo status $?
-         wait",
+        "MDADM_FAULT_STEP={take} {} {change} >/mnt/out 2>&1 & pid=$!
+         for n in $(seq 600); do grep -q held /mnt/out && break; sleep 0.1; done
+         echo frozen >/sys/block/md0/md/sync_action; kill -CONT $pid; sleep 7; echo idle >/sys/block/md0/md/sync_action
+         wait $pid || echo status $?; cat /mnt/out",
         env!("CARGO_BIN_EXE_mdadm")
     ));
     assert!(out.contains("Device or resource busy") && out.contains("status 1"), "{out}");

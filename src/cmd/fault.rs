@@ -1,5 +1,5 @@
-//! A hook for tests of power cuts: in builds for debugging, `MDADM_FAULT_STEP=N` holds the program for ever before its N-th
-//! step, and says so. Whoever set it takes the power away then.
+//! A hook for tests: in builds for debugging, `MDADM_FAULT_STEP=N` stops the program before its N-th step, and says so.
+//! Whoever set it takes the power away then, or changes the machine and lets it go on (SIGCONT).
 
 #[cfg(debug_assertions)]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +13,7 @@ pub(super) fn before(step: &crate::plan::step::Step) {
     let wanted = std::env::var("MDADM_FAULT_STEP").ok().and_then(|n| n.parse::<u64>().ok());
     if wanted.is_some() && wanted == Some(STEPS.fetch_add(1, Ordering::Relaxed) + 1) {
         super::print::out(&format!("{}\nheld before a step\n", step.line()));
-        loop {
-            std::thread::park();
-        }
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
     }
 }
 
