@@ -54,12 +54,14 @@ pub fn plan(array: &Facts, word: &str) -> Result<Plan, Refusal> {
     Ok(Plan { steps: vec![Step::Sysfs { devname, attr, value: word.into(), verify: None }] })
 }
 
-/// What runs, and what to do about it.
+/// What runs, and what to do about it. What the array needs begins anew at once when it is ended.
 #[must_use]
 pub fn busy(shown: &str, action: &str) -> String {
-    format!(
-        "a {action} of {shown} runs: wait for its end with mdadm --wait {shown}, or end it with mdadm --action=idle {shown}"
-    )
+    let wait = format!("a {action} of {shown} runs: wait for its end with mdadm --wait {shown}");
+    match action {
+        "check" | "repair" => format!("{wait}, or end it with mdadm --action=idle {shown}"),
+        _ => wait,
+    }
 }
 
 const ENOENT: i32 = 2;

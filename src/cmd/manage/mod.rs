@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::host::conf::Conf;
 use crate::host::devmap::dev_of;
 use crate::host::node::{OpenArray, OpenError};
-use crate::plan::manage::{self, ArrayFacts, Member, Target, replace};
+use crate::plan::manage::{self, ArrayFacts, Target, replace};
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::attr;
 use crate::sysfs::value::SyncAction;
@@ -273,8 +273,10 @@ impl Manager<'_> {
             tries -= 1;
             let busy = refusal.lines.first().is_some_and(|l| l.ends_with("Device or resource busy"));
             if !busy || tries == 0 {
-                let member = facts.find(target).map(|(_, m)| m);
-                return Err(member.into_iter().fold(refusal, |r, m| r.hint(why_busy(m, &facts, target))));
+                let runs = self.array.as_ref().and_then(|a| a.sysfs.get(attr::SYNC_ACTION));
+                let runs = runs.filter(|a| !matches!(a, SyncAction::Idle | SyncAction::Frozen));
+                let why = manage::why_busy(&facts, target, runs.as_ref().map(SyncAction::word));
+                return Err(why.into_iter().fold(refusal, Refusal::hint));
             }
             std::thread::sleep(REMOVE_PAUSE);
         }
@@ -356,14 +358,6 @@ impl Manager<'_> {
         let done = session.apply(plan);
         self.array = session.array.take();
         done.map_err(refused)
-    }
-}
-
-/// Why the kernel does not let a member go that is not in sync.
-fn why_busy(member: &Member, array: &ArrayFacts, target: &Target) -> String {
-    match member.slot.filter(|_| !member.faulty) {
-        Some(slot) => format!("{} is being rebuilt in slot {slot} of {}: --fail it first", target.shown, array.shown),
-        None => format!("requests to {} are still under way: try again", target.shown),
     }
 }
 

@@ -155,6 +155,20 @@ pub fn remove(array: &ArrayFacts, target: &Target) -> Result<Plan, Refusal> {
     Ok(Plan { steps: vec![Step::HotRemove { devname, device: shown, by: by(target, member) }] })
 }
 
+/// Why the kernel does not let a member go that is not in sync; `runs` is the sync action.
+#[must_use]
+pub fn why_busy(array: &ArrayFacts, target: &Target, runs: Option<&str>) -> Option<String> {
+    let (_, member) = array.find(target)?;
+    let (device, name) = (&target.shown, &array.shown);
+    Some(match (member.slot.filter(|_| !member.faulty), runs) {
+        (Some(slot), _) => format!("{device} is being rebuilt in slot {slot} of {name}: --fail it first"),
+        (None, Some(action)) => {
+            format!("a {action} of {name} runs, which holds it: mdadm --wait {name}, then try again")
+        }
+        (None, None) => format!("requests to {device} are still under way: try again"),
+    })
+}
+
 /// By name where a name was typed: the device itself may be gone.
 fn by(target: &Target, member: &Member) -> MemberBy {
     match member.dev.filter(|_| target.kname.is_none()) {

@@ -105,3 +105,15 @@ fn a_spare_that_the_kernel_chose_itself_is_the_replacement_already() {
     assert_eq!(replace::with(&a, &path(5), 1), Ok(Plan::default()));
     assert_eq!(first_line(replace::with(&a, &path(5), 0)), "/dev/loop5 is active and cannot be a replacement");
 }
+
+#[test]
+fn what_keeps_a_member_from_being_removed_is_named() {
+    let mut a = array(Level::Raid5, 2, 3);
+    let why = |a: &ArrayFacts, runs| why_busy(a, &path(1), runs).unwrap();
+    assert_eq!(why(&a, Some("recover")), "/dev/loop1 is being rebuilt in slot 1 of /dev/md0: --fail it first");
+    a.after_fail(&path(1));
+    let waits = "a reshape of /dev/md0 runs, which holds it: mdadm --wait /dev/md0, then try again";
+    assert_eq!(why(&a, Some("reshape")), waits);
+    assert_eq!(why(&a, None), "requests to /dev/loop1 are still under way: try again");
+    assert_eq!(why_busy(&a, &path(7), None), None);
+}
