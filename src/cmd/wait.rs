@@ -15,6 +15,7 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::host::devmap::dev_of;
 use crate::host::mdstat;
+use crate::host::names::MD_MAJOR;
 use crate::output::progress;
 use crate::sysfs::attr;
 use crate::sysfs::value::{ArrayState, Maybe, SyncAction, SyncProgress};
@@ -27,8 +28,8 @@ const SHOW_AGAIN: u16 = 500;
 /// Back to the start of the line, and nothing on it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Kernel name of the array (or whatever disk it is) at a path.
-fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
+/// Kernel name of the array (or whatever disk it is) at a path; `gone` is the status where that is no array and not there.
+fn devname(host: &Host, path: &Path, gone: Exit) -> Result<String, Exit> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|e| {
         complain(format!("stat failed for {shown}: {}", reason(&e)));
@@ -38,10 +39,15 @@ fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
         complain(format!("{shown} is not a block device."));
         return Err(Exit::USAGE);
     }
-    host.sysfs.disk_name(dev_of(&meta)).ok_or_else(|| {
-        complain("Cannot get md device name.");
+    let dev = dev_of(&meta);
+    host.sysfs.disk_name(dev).ok_or_else(|| {
+        // As the reference: an array that is not there is nothing to wait for, any other device is a mistake.
+        let exit = if dev.0 == MD_MAJOR { Exit::FAIL } else { gone };
+        if exit == Exit::USAGE {
+            complain("Cannot get md device name.");
+        }
         complain(format!("the kernel has no device {shown}{}", host.md_hint()));
-        Exit::USAGE
+        exit
     })
 }
 
@@ -50,7 +56,7 @@ fn devname(host: &Host, path: &Path) -> Result<String, Exit> {
 #[must_use]
 pub fn wait(common: &Common, path: &Path) -> Exit {
     let host = Host::default();
-    match devname(&host, path) {
+    match devname(&host, path, Exit::USAGE) {
         Err(exit) => exit,
         Ok(name) => {
             let show = !common.is_quiet() && !common.plan && std::io::stderr().is_terminal();
@@ -129,7 +135,7 @@ fn is_read_only(host: &Host, devname: &str) -> bool {
 /// writes (mdadm(8), `--wait-clean`), so there is nothing to wait for.
 #[must_use]
 pub fn wait_clean(path: &Path) -> Exit {
-    match devname(&Host::default(), path) {
+    match devname(&Host::default(), path, Exit::FAIL) {
         Err(exit) => exit,
         Ok(_) => Exit::OK,
     }

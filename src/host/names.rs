@@ -13,7 +13,7 @@ use crate::error::Refusal;
 /// Most bytes of an array's name: the field of the superblock.
 pub const NAME_BYTES: usize = 32;
 /// Block devices of this major number are arrays (`MD_MAJOR`).
-const MD_MAJOR: u32 = 9;
+pub const MD_MAJOR: u32 = 9;
 /// Numbers that can be taken freely start here and go down to 0.
 const FIRST_FREE: u32 = 127;
 /// Then from here down.
