@@ -192,7 +192,8 @@ fn a_pending_resync_and_read_only_are_shown_as_by_the_reference() {
 
 #[test]
 fn a_raid0_whose_member_was_pulled_is_broken() {
-    sh("hostname myhost; ls /dev/sda");
+    sh("hostname myhost; echo 1 > /sys/bus/pseudo/drivers/scsi_debug/add_host");
+    vm::wait_until(Duration::from_secs(20), "a disk of scsi_debug", || std::fs::exists("/dev/sda").unwrap());
     let disk = vm::disk(40 * MIB);
     reference(&format!("--create /dev/md0 --run --quiet -l0 -n2 /dev/sda {disk}")).ok();
     same("/dev/md0");
