@@ -223,3 +223,33 @@ fn a_lockless_bitmap_that_contradicts_itself_is_named_and_can_be_given_up() {
         mdadm("--stop /dev/md0").ok();
     }
 }
+
+/// Members that were made for another machine, and no array that could tell what this kernel can.
+#[test]
+fn a_plan_knows_without_any_array_whether_the_kernel_has_lockless_bitmaps() {
+    let able = vm::kernel_has("CONFIG_MD_LLBITMAP=y");
+    let disks = vm::disks(2, 16 * MIB);
+    let create = format!("-l1 -n2 --bitmap=lockless --saved-metadata=none {}", disks.join(" "));
+    let all = format!("/dev/md0 {}", disks.join(" "));
+    let arrays = || sh("ls /sys/block | grep ^md || true");
+    let ends = |line: &str| {
+        let out = mdadm(line);
+        assert_eq!(out.status, i32::from(!able), "{line}: {out:?}");
+        assert!(able || out.stderr.contains("takes Linux 6.18 or later"), "{line}: {out:?}");
+        assert!(!line.contains("--plan") || arrays().is_empty(), "{line}: {}", arrays());
+    };
+    ends(&format!("--create /dev/md0 --run --plan {create}"));
+    mdadm(&format!("--create /dev/md0 --run --offline {create}")).ok();
+    ends(&format!("--assemble --plan {all}"));
+    ends(&format!("--assemble {all}"));
+    if able {
+        mdadm("--stop /dev/md0").ok();
+    } else {
+        assert_eq!(arrays(), "");
+    }
+    // The way on works on both.
+    mdadm(&format!("--assemble --plan --update=bitmap=internal {all}")).ok();
+    mdadm(&format!("--assemble --update=bitmap=internal {all}")).ok();
+    assert!(attr("md0", "bitmap/location").starts_with('+'));
+    mdadm("--stop /dev/md0").ok();
+}

@@ -35,6 +35,9 @@ use crate::superblock::v0;
 use crate::superblock::v1::{Minor, read_any};
 use crate::uuid::Uuid;
 
+const BITMAP_IS_LOCKLESS: &str =
+    "the array has a lockless bitmap: --assemble --update=bitmap=internal gives it another";
+
 /// Runs the request.
 #[must_use]
 pub fn run(req: &AssembleRequest, conf: &Conf) -> Exit {
@@ -163,6 +166,9 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
         return Err(Refusal::new(format!("{} {}", wishes.shown, decision.start.said)));
     }
     if decision.lockless {
+        if let Some(line) = host.lacks_llbitmap() {
+            return Err(Refusal::new(line).hint(BITMAP_IS_LOCKLESS));
+        }
         let (level, degraded) = (Level::from_raw(decision.sb.level_raw()), decision.missing > 0);
         let warned = known_faults::warning(&host.release(), level, degraded, req.common.force > 0)?;
         warned.iter().filter(|_| !req.common.is_quiet()).for_each(complain);
@@ -363,7 +369,7 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
             refusal = refusal.hint(line);
         } else {
             refusal =
-                explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
+                explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint);
             refusal = refusal.hint("the kernel log (dmesg) has its reason");
         }
         return e.after.into_iter().fold(refusal, Refusal::hint);
@@ -375,17 +381,15 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
     let of_bitmap = decision.lockless && (line.contains("bitmap_type") || line.starts_with("a lockless bitmap"));
     let mut refusal = Refusal::new(line);
     if of_bitmap {
-        refusal = refusal.hint("the array has a lockless bitmap");
+        refusal = refusal.hint(BITMAP_IS_LOCKLESS);
     }
-    refusal = explain(decision.version, &decision.sb, kernel_is(6, 19)).into_iter().fold(refusal, Refusal::hint);
+    refusal = explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint);
     e.after.into_iter().fold(refusal, Refusal::hint)
 }
 
 /// Whether the running kernel is at least this one.
-fn kernel_is(major: u32, minor: u32) -> bool {
-    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+fn kernel_is(least: (u32, u32)) -> bool {
+    known_faults::numbers(&Host::default().release()).unwrap_or_default() >= least
 }
 
 /// What is seen once the array runs: its name, and members that the kernel left out.

@@ -1,10 +1,16 @@
 //! Whether the kernel has md, a level, the lockless bitmap: found out, or loaded, before anything is written.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::Host;
 use crate::error::{Refusal, reason};
 use crate::level::Level;
+use crate::plan::known_faults::numbers;
+use crate::sysfs::LlbitmapSupport;
+
+/// The first release that has the lockless bitmap.
+const LLBITMAP_SINCE: (u32, u32) = (6, 18);
 
 impl Host {
     /// Whether the kernel can run arrays of this level: /proc/mdstat names it, or does so once its module is loaded. The
@@ -65,15 +71,46 @@ impl Host {
         }
     }
 
-    /// What this kernel lacks for a lockless bitmap, in words, where an array that exists tells it; a kernel without arrays
-    /// tells it once the new one exists.
+    /// What this kernel lacks for a lockless bitmap, in words. An array that exists tells it, else the names of the kernel's
+    /// functions where the md driver is loaded, else its release.
     #[must_use]
     pub fn lacks_llbitmap(&self) -> Option<String> {
-        self.sysfs.arrays().iter().map(|name| self.sysfs.array(name)).find_map(|array| {
-            let missing = array.llbitmap_support().ok()?.missing(&self.release());
+        self.lacks_llbitmap_on(&self.release())
+    }
+
+    fn lacks_llbitmap_on(&self, release: &str) -> Option<String> {
+        let arrays = self.sysfs.arrays();
+        let told = arrays.iter().map(|name| self.sysfs.array(name)).find_map(|array| {
+            let support = array.llbitmap_support().ok()?;
             // an array that was stopped meanwhile has no attributes at all
-            missing.filter(|_| array.exists())
-        })
+            Some(support).filter(|_| array.exists())
+        });
+        let old = numbers(release).is_some_and(|n| n < LLBITMAP_SINCE);
+        let without = if old { LlbitmapSupport::TooOld } else { LlbitmapSupport::NotBuiltIn };
+        match told {
+            Some(support) => support.missing(release),
+            None => match self.has_llbitmap_functions() {
+                Some(true) => None,
+                Some(false) => without.missing(release),
+                None => without.missing(release).filter(|_| old),
+            },
+        }
+    }
+
+    /// `None` where /proc/kallsyms does not name md's functions: it is not there, or md is a module that is not loaded.
+    fn has_llbitmap_functions(&self) -> Option<bool> {
+        let list = std::fs::File::open(self.proc.join("kallsyms")).ok()?;
+        let mut md = None;
+        for line in BufReader::new(list).split(b'\n').map_while(Result::ok) {
+            let name = line.split(|b| *b == b' ').nth(2).unwrap_or_default();
+            if name.starts_with(b"llbitmap_") {
+                return Some(true);
+            }
+            if name == b"md_run" || name.starts_with(b"md_run\t") {
+                md = Some(false);
+            }
+        }
+        md
     }
 }
 
@@ -117,5 +154,25 @@ mod tests {
         std::fs::write(dir.path().join("mdstat"), "Personalities : [raid0] [linear]\n").unwrap();
         let host = Host { proc: dir.path().to_owned(), ..Host::default() };
         assert!(host.has_level(Level::Linear, false) && !host.has_level(Level::Faulty, false));
+    }
+
+    #[test]
+    fn without_any_array_the_functions_of_the_kernel_or_its_release_tell_of_the_lockless_bitmap() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host { proc: dir.path().to_owned(), sysfs: crate::sysfs::Sysfs::at(dir.path()), ..Host::default() };
+        let lacks = |symbols: &str, release: &str| {
+            std::fs::write(dir.path().join("kallsyms"), symbols).unwrap();
+            host.lacks_llbitmap_on(release).unwrap_or_default()
+        };
+        let (without, with) = ("0 t md_run_setup\n0 t md_run\t[md_mod]\n", "0 t md_run\n0 t llbitmap_flush\n");
+        assert_eq!(lacks(with, "7.2.13"), "");
+        // Brought to an older kernel.
+        assert_eq!(lacks(with, "6.12.0"), "");
+        assert!(lacks(without, "6.12.0").contains("takes Linux 6.18 or later; this kernel is 6.12.0"));
+        assert!(lacks(without, "6.18.0").contains("(6.18.0) was built without: CONFIG_MD_LLBITMAP"));
+        // The driver is not loaded.
+        for (release, known) in [("6.17.9", true), ("6.18.0", false), ("7.2.13", false), ("what", false)] {
+            assert_eq!(!lacks("0 t schedule\n", release).is_empty(), known, "{release}");
+        }
     }
 }

@@ -29,13 +29,18 @@ pub const FAULTS: [Fault; 3] = [
     Fault { id: "CVE-2026-46095", fixed: (7, 0), what: "the barrier is raised too late", degraded_parity: false },
 ];
 
+/// Major and minor number of a kernel's release (`7.2.13`); `None` where it begins with no number.
+#[must_use]
+pub fn numbers(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+    Some((numbers.next()?, numbers.next().unwrap_or(0)))
+}
+
 /// Those that a kernel of this release has; a release that cannot be read has none.
 #[must_use]
 pub fn of(release: &str) -> Vec<Fault> {
-    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
-    let Some(major) = numbers.next() else { return Vec::new() };
-    let minor = numbers.next().unwrap_or(0);
-    FAULTS.into_iter().filter(|f| (major, minor) < f.fixed).collect()
+    let Some(release) = numbers(release) else { return Vec::new() };
+    FAULTS.into_iter().filter(|f| release < f.fixed).collect()
 }
 
 /// The warning for whoever starts an array with a lockless bitmap on this kernel; `None` where nothing is known.

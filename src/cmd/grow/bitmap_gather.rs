@@ -13,6 +13,7 @@ use crate::level::Level;
 use crate::plan::create::sizing::sync_sectors;
 use crate::plan::grow::bitmap::{Facts, Member, Now};
 use crate::plan::grow::space::Lies;
+use crate::plan::known_faults;
 use crate::plan::sync_action;
 use crate::superblock::v1::{self, Minor, SuperV1, feature};
 use crate::superblock::{Version, v0};
@@ -151,8 +152,7 @@ pub(super) fn log(sysfs: &ArrayDir) -> Option<&'static str> {
 }
 
 fn offline_only(release: &str) -> Option<String> {
-    let major = release.split('.').next().and_then(|w| w.parse::<u32>().ok())?;
-    (major < ONLINE_SINCE).then(|| {
+    (known_faults::numbers(release)?.0 < ONLINE_SINCE).then(|| {
         format!(
             "this kernel ({release}) takes no lockless bitmap on a running array; Linux {ONLINE_SINCE}.0 and later do"
         )
@@ -188,4 +188,21 @@ pub(super) fn unsafe_because(shown: &str, sysfs: &ArrayDir) -> Option<(String, S
         return Some(("it is not in sync yet".into(), format!("wait for its resync: mdadm --wait {shown}")));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn kernels_that_have_lockless_bitmaps_but_cannot_switch_to_one_online_say_so_and_later_ones_do_it() {
+        for old in ["6.18.0", "6.18.37+deb14-amd64", "6.19.2"] {
+            let why = offline_only(old).unwrap();
+            assert!(why.contains(old) && why.contains("Linux 7.0 and later do"), "{why}");
+        }
+        for able in ["7.0.0-rc1", "7.2.13", "8.1", "what"] {
+            assert_eq!(offline_only(able), None, "{able}");
+        }
+    }
 }
