@@ -219,6 +219,42 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
 }
 
 #[test]
+fn a_spare_of_the_same_domain_is_moved_and_goes_back_where_it_is_not_taken() {
+    let d = disks(7, 16 * MIB);
+    sh("for n in 0 1 2; do truncate -s 16M /mnt/large$n; losetup -f --show -b 4096 /mnt/large$n; done >/mnt/large");
+    let large = fs::read_to_string("/mnt/large").unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm(&format!("--create /dev/md1 --run --assume-clean -b none -l1 -n2 -x1 {large}")).ok();
+    sh("mkdir -p /dev/disk/by-path");
+    for (n, device) in large.split(' ').chain(d.iter().map(String::as_str)).enumerate() {
+        sh(&format!("ln -s {device} /dev/disk/by-path/p-{n}"));
+    }
+    fs::write("/etc/mdadm.conf", "POLICY domain=shelf path=p-*\n").unwrap();
+    fs::write("/mnt/run", "#!/bin/bash\necho \"the program prints\"\n").unwrap();
+    sh("chmod +x /mnt/run");
+    let _monitor = Monitor::start("--scan --json --program=/mnt/run --delay=1");
+    Monitor::tells("NewArray");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    let err = || fs::read_to_string("/mnt/err").unwrap();
+    let spare = large.split(' ').next_back().unwrap();
+    let back = format!("{spare} could not be moved to /dev/md0; it goes back to /dev/md1\n");
+    wait_until(LONG, "it goes back", || err().contains(&back));
+    wait_until(LONG, "it is a spare again", || mdadm("--detail /dev/md1").stdout.contains("Spare Devices : 1"));
+    // One that is larger than needed and fits; tried once only, the other one is left alone.
+    mdadm(&format!("--create /dev/md2 --run --assume-clean -b none -l1 -n2 -x1 {} {} {}", d[2], d[3], d[4])).ok();
+    Monitor::tells("MoveSpare");
+    vm::wait_sync("md0");
+    Monitor::tells("\"detail\":\"/dev/md2\"");
+    assert!(mdadm("--detail /dev/md0").ok().stdout.contains(&d[4]));
+    assert_eq!(err().matches("could not be moved").count(), 1, "{}", err());
+    // What the program prints is not among the events.
+    wait_until(LONG, "the program was run", || err().matches("the program prints").count() >= 2);
+    for line in Monitor::out().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+#[test]
 fn the_configuration_is_read_again_at_sighup_and_systemd_is_told() {
     let d = disks(2, 16 * MIB);
     mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {}", d.join(" "))).ok();

@@ -14,8 +14,13 @@ static SAID: Mutex<Option<Vec<(bool, String)>>> = Mutex::new(None);
 
 /// Keeps stdout for the document that [`report`] prints, and what is said for [`said`].
 pub fn only_report() {
-    REPORT_ONLY.store(true, Ordering::Relaxed);
+    only_stream();
     keep();
+}
+
+/// Keeps stdout for what [`report`] prints. What is said is not kept: for a program that runs on and on.
+pub fn only_stream() {
+    REPORT_ONLY.store(true, Ordering::Relaxed);
 }
 
 /// Keeps what is printed from now on for [`said`].

@@ -14,6 +14,7 @@ pub mod node;
 pub mod node_defaults;
 pub mod partitions;
 pub mod personality;
+pub mod place;
 pub mod saved;
 pub mod udev;
 

@@ -2,6 +2,7 @@
 //! that one that hangs keeps nothing from being seen.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -94,19 +95,20 @@ impl Teller {
         if let Some(program) = &whom.program {
             let mut command = Command::new(program);
             command.args(told.arguments()).envs(told.environment());
-            if let Err(why) = run(command.stdin(Stdio::null()), "", LIMIT) {
+            if let Err(why) = run(heard(command.stdin(Stdio::null()), whom), "", LIMIT) {
                 complain(format!("{}: {} of {}: {why}", program.escape_debug(), told.event.what.name(), told.array()));
             }
         }
         if let Some(to) = whom.mail.as_ref().filter(|_| told.event.what.is_mailed()) {
-            self.mail(whom.mail_from.as_deref(), to, told);
+            self.mail(whom, to, told);
         }
     }
 
-    fn mail(&mut self, from: Option<&str>, to: &str, told: &Told) {
+    fn mail(&mut self, whom: &Whom, to: &str, told: &Told) {
+        let from = whom.mail_from.as_deref();
         let mut command = Command::new(SENDMAIL);
         command.arg("-t").args(from.and_then(address).map(|a| format!("-f{a}")));
-        match run(command.stdin(Stdio::piped()), &told.mail(from, to), LIMIT) {
+        match run(heard(command.stdin(Stdio::piped()), whom), &told.mail(from, to), LIMIT) {
             Ok(()) if self.unsent_mails > 0 => {
                 complain(format!("mail is sent again; {} were not", self.unsent_mails));
                 self.unsent_mails = 0;
@@ -123,6 +125,12 @@ impl Teller {
             }
         }
     }
+}
+
+/// Where stdout is the events' alone, what a program prints goes to stderr.
+fn heard<'a>(command: &'a mut Command, whom: &Whom) -> &'a mut Command {
+    let elsewhere = || io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
+    if whom.json { command.stdout(elsewhere()) } else { command }
 }
 
 /// The bare address of a From line, for the envelope.

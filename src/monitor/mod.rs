@@ -26,10 +26,10 @@ use state::{Event, Rules, Watch};
 use wait::Waiter;
 
 use crate::cli::request::MonitorRequest;
-use crate::cmd::print::{complain, only_report};
+use crate::cmd::print::{complain, only_stream};
 use crate::error::{Exit, reason};
 use crate::host::Host;
-use crate::host::conf::Conf;
+use crate::host::conf::{Conf, Policy};
 use crate::host::conf_files;
 use crate::host::devmap::DevMap;
 use crate::host::saved;
@@ -53,7 +53,7 @@ pub fn run(request: &MonitorRequest, conf: &Conf) -> Exit {
         return Exit::FAIL;
     }
     if request.common.json {
-        only_report();
+        only_stream();
     }
     let host = Host::default();
     let shares = !request.no_sharing && !request.oneshot;
@@ -71,6 +71,7 @@ pub fn run(request: &MonitorRequest, conf: &Conf) -> Exit {
         host: &host,
         request,
         whom,
+        policies: conf.policies.clone(),
         delay,
         watch: Watch::new(rules(request), wanted::list(&host, request, conf)),
         members: Members::load(Path::new(saved::DEFAULT_DIR)),
@@ -139,6 +140,7 @@ struct Monitor<'a> {
     host: &'a Host,
     request: &'a MonitorRequest,
     whom: Whom,
+    policies: Vec<Policy>,
     delay: Duration,
     watch: Watch,
     members: Members,
@@ -177,7 +179,7 @@ impl Monitor<'_> {
                 complain(format!("cannot read /proc/mdstat: {}", reason(&e)));
             }
             if shares {
-                let moved = share::share(host, &self.watch, &mut failed);
+                let moved = share::share(host, &self.watch, &self.policies, &mut failed);
                 self.tell(moved, &reader.text);
             }
             if let Some(line) = self.metrics.as_mut().and_then(|m| m.write(host, &self.watch, now_seconds())) {
@@ -273,6 +275,7 @@ impl Monitor<'_> {
         conf.problems.iter().for_each(complain);
         self.whom = whom(self.request, &conf);
         self.delay = Duration::from_secs(delay(self.request, &conf).into());
+        self.policies.clone_from(&conf.policies);
         self.watch.rewant(wanted::list(self.host, self.request, &conf));
         daemon::notify("READY=1");
     }

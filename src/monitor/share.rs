@@ -1,29 +1,48 @@
-//! Moves spares between arrays of a spare-group.
+//! Moves spares between arrays of a spare-group or of a domain.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
-use super::state::spares::{Move, moves};
+use super::state::spares::{Ask, Move, moves};
 use super::state::{Event, Subject, Watch, Watched, What};
 use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest};
 use crate::cmd::manage;
 use crate::cmd::print::complain;
 use crate::error::Exit;
 use crate::host::Host;
+use crate::host::conf::Policy;
+use crate::host::place::metadata_word;
+use crate::plan::policy::allowed;
 use crate::sysfs::attr;
 
 /// Spares that could not be moved to an array: not tried again.
 #[derive(Debug, Default)]
 pub struct Failed(HashSet<(String, String)>);
 
+/// What is known when spares are chosen.
+struct Known<'a> {
+    host: &'a Host,
+    policies: &'a [Policy],
+    failed: &'a Failed,
+}
+
+impl Ask for Known<'_> {
+    fn domains(&self, array: &Watched, dev: (u32, u32)) -> BTreeSet<String> {
+        let Some(last) = array.last.as_ref().filter(|_| !self.policies.is_empty()) else { return BTreeSet::new() };
+        let Some(metadata) = metadata_word(&self.host.sysfs.array(&last.devname)) else { return BTreeSet::new() };
+        allowed(self.policies, &self.host.place_of(dev, &[]), Some(metadata)).domains
+    }
+
+    fn fits(&self, array: &Watched, kname: &str) -> bool {
+        let before = self.failed.0.contains(&(kname.to_owned(), array.wanted.name.clone()));
+        !before && is_large_enough(self.host, array, kname)
+    }
+}
+
 /// Moves what is to be moved; an event for each spare that was.
-pub fn share(host: &Host, watch: &Watch, failed: &mut Failed) -> Vec<Event> {
-    let fits = |needy: &Watched, kname: &str| {
-        let before = failed.0.contains(&(kname.to_owned(), needy.wanted.name.clone()));
-        !before && is_large_enough(host, needy, kname)
-    };
+pub fn share(host: &Host, watch: &Watch, policies: &[Policy], failed: &mut Failed) -> Vec<Event> {
     let mut events = Vec::new();
-    for m in moves(watch, fits) {
+    for m in moves(watch, &Known { host, policies, failed }) {
         let (Some(from), Some(to)) = (watch.arrays.get(m.from), watch.arrays.get(m.to)) else { continue };
         if carry_out(host, &m, from, to) {
             events.extend(moved(from, to));

@@ -114,8 +114,8 @@ fn same_metadata(word: &str, metadata: &str) -> bool {
 
 /// Whether a device may become a spare of an array: all its domains are domains of the array's members, and it has one.
 #[must_use]
-pub fn compatible(device: &Allowed, array: &BTreeSet<String>) -> bool {
-    !device.domains.is_empty() && device.domains.is_subset(array)
+pub fn compatible(device: &BTreeSet<String>, array: &BTreeSet<String>) -> bool {
+    !device.is_empty() && device.is_subset(array)
 }
 
 #[cfg(test)]
@@ -165,7 +165,7 @@ mod tests {
         let lines = policies("POLICY domain=d path=p-[01]\nPOLICY domain=e path=p-1\nPOLICY domain=x metadata=0.90");
         let domains = |path: &str, metadata| allowed(&lines, &disk(path), Some(metadata)).domains;
         let array: BTreeSet<String> = domains("p-0", "1.2").union(&domains("p-1", "1.2")).cloned().collect();
-        let fits = |text: &str| compatible(&allowed(&policies(text), &disk("p-2"), Some("1.2")), &array);
+        let fits = |text: &str| compatible(&allowed(&policies(text), &disk("p-2"), Some("1.2")).domains, &array);
         assert!(fits("POLICY domain=d") && fits("POLICY domain=e metadata=1.x") && fits("POLICY domain=d domain=e"));
         assert!(
             !fits("POLICY domain=d domain=f") && !fits("POLICY action=spare") && !fits("POLICY domain=d metadata=0.90")

@@ -11,13 +11,11 @@ use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
-use crate::host::conf::{Conf, Policy};
-use crate::host::devmap::block_dev;
+use crate::host::conf::Conf;
+use crate::host::place::metadata_word;
 use crate::plan::assemble::{Candidate, Content};
 use crate::plan::policy::{Action, Place, allowed, compatible};
 use crate::superblock::foreign;
-use crate::sysfs::attr;
-use crate::sysfs::value::MetadataVersion;
 use crate::uuid::Uuid;
 
 /// What is looked at of each end of a device.
@@ -90,11 +88,7 @@ fn takes(host: &Host, conf: &Conf, found: &Found, place: &Place) -> Result<Optio
         return Ok(None);
     }
     let sysfs = host.sysfs.array(&found.devname);
-    let metadata = match sysfs.get(attr::METADATA_VERSION) {
-        Some(MetadataVersion::Md { major: 0, .. }) => "0.90",
-        Some(MetadataVersion::Md { .. }) => "1.x",
-        _ => return Ok(None),
-    };
+    let Some(metadata) = metadata_word(&sysfs) else { return Ok(None) };
     let Some(facts) = found.open(host).ok().and_then(|open| manage::array_facts(host, &open)) else { return Ok(None) };
     if matches!(facts.level, crate::level::Level::Raid0 | crate::level::Level::Linear) {
         return Ok(None);
@@ -107,9 +101,9 @@ fn takes(host: &Host, conf: &Conf, found: &Found, place: &Place) -> Result<Optio
         .members
         .iter()
         .filter_map(|m| m.dev)
-        .flat_map(|dev| domains_of(&conf.policies, &place_of(host, dev, &[]), metadata))
+        .flat_map(|dev| allowed(&conf.policies, &host.place_of(dev, &[]), Some(metadata)).domains)
         .collect();
-    if !compatible(&device, &domains) {
+    if !compatible(&device.domains, &domains) {
         return Err("it is not in a compatible domain");
     }
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
@@ -117,29 +111,11 @@ fn takes(host: &Host, conf: &Conf, found: &Found, place: &Place) -> Result<Optio
     Ok(Some((i64::from(facts.slots) - count(there), found.devname.clone())))
 }
 
-fn domains_of(policies: &[Policy], place: &Place, metadata: &str) -> BTreeSet<String> {
-    allowed(policies, place, Some(metadata)).domains
-}
-
 /// Where a device is: by the links that there are, and by those that were named, which udev may be about to make.
 pub fn place(host: &Host, req: &IncrementalRequest, dev: (u32, u32)) -> Place {
     let named = req.devices.iter().map(PathBuf::as_path).chain(req.path.as_deref().map(Path::new));
-    let named: Vec<String> = named.filter_map(|p| by_path(host, p)).collect();
-    place_of(host, dev, &named)
-}
-
-fn by_path(host: &Host, path: &Path) -> Option<String> {
-    let inside = path.strip_prefix(host.dev.join("disk/by-path")).ok()?;
-    inside.to_str().map(str::to_owned)
-}
-
-fn place_of(host: &Host, dev: (u32, u32), named: &[String]) -> Place {
-    let links = std::fs::read_dir(host.dev.join("disk/by-path")).into_iter().flatten().filter_map(Result::ok);
-    let mut paths: Vec<String> =
-        links.filter(|l| block_dev(&l.path()) == Some(dev)).filter_map(|l| l.file_name().into_string().ok()).collect();
-    paths.extend(named.iter().filter(|n| !paths.contains(n)).cloned().collect::<Vec<_>>());
-    let partition = host.sysfs.root().join(format!("dev/block/{}:{}/partition", dev.0, dev.1)).exists();
-    Place { paths, partition }
+    let named: Vec<String> = named.filter_map(|p| host.by_path(p)).collect();
+    host.place_of(dev, &named)
 }
 
 /// What is on a device that is not bare. Both its ends are all zeros or all ones, and nothing is recognised on it: a btrfs or a ZFS

@@ -1,6 +1,8 @@
 //! Two looks, or some, and the events.
 
-use super::spares::{Move, moves};
+use std::collections::BTreeSet;
+
+use super::spares::{Ask, Move, moves};
 use super::*;
 
 /// `a0U b1U c-S`: kernel name, slot, condition (U in sync, R rebuilding, P replacement, S spare, F faulty, J journal).
@@ -246,34 +248,73 @@ fn a_reload_keeps_what_was_seen() {
     assert_eq!((named(&events), events[0].subject.name.as_str()), (vec!["Fail c".to_owned()], "/dev/md/x"));
 }
 
-#[test]
-fn a_spare_goes_to_an_array_of_its_group_that_lacks_a_member() {
+/// Domains by kernel name, and whether any spare fits.
+struct Domains(&'static [(&'static str, &'static str)], bool);
+
+impl Ask for Domains {
+    fn domains(&self, _: &Watched, dev: (u32, u32)) -> BTreeSet<String> {
+        let of = |d: &&(&str, &str)| u32::from(d.0.as_bytes()[0]) == dev.1;
+        self.0.iter().filter(of).map(|d| d.1.to_owned()).collect()
+    }
+
+    fn fits(&self, _: &Watched, _: &str) -> bool {
+        self.1
+    }
+}
+
+/// The spares that go from the second array to the first.
+fn moved(groups: [&str; 2], arrays: [&str; 2], ask: &Domains) -> Vec<String> {
     let group = |g: &str, n: u8| Wanted {
         name: format!("/dev/md{n}"),
         uuid: Some(Uuid([n; 16])),
         spare_group: (!g.is_empty()).then(|| g.into()),
         ..Wanted::default()
     };
-    let of = |n: u8, text: &str, sync: &str| Array {
-        devname: format!("md{n}"),
-        uuid: Some(Uuid([n; 16])),
-        ..array(text, sync)
-    };
-    let (needy, rich) = ("a0U b1U", "e0U f1U g2U h-S");
+    let of = |n: u8, text: &str| Array { devname: format!("md{n}"), uuid: Some(Uuid([n; 16])), ..array(text, "") };
+    let mut watch = Watch::new(SCAN, vec![group(groups[0], 1), group(groups[1], 2)]);
+    watch.look(&[of(1, arrays[0]), of(2, arrays[1])], &Memory::new());
+    let found = moves(&watch, ask);
+    assert!(found.iter().all(|m| *m == Move { from: 1, to: 0, kname: m.kname.clone() }));
+    found.into_iter().map(|m| m.kname).collect()
+}
+
+const NEEDY: &str = "a0U b1U c-F";
+const RICH: &str = "e0U f1U g2U h-S";
+
+#[test]
+fn a_spare_goes_to_an_array_of_its_group_that_lacks_a_member() {
     for (groups, first, second, fits, want) in [
-        (["g", "g"], needy, rich, true, vec!["h"]),
-        (["g", "g"], needy, rich, false, vec![]),
-        (["g", "x"], needy, rich, true, vec![]),
-        (["", ""], needy, rich, true, vec![]),
-        (["g", "g"], "a0U b1U c-S", rich, true, vec![]),
-        (["g", "g"], needy, "e0U f1U h-S", true, vec![]),
-        (["g", "g"], "a0U b1U c2U", rich, true, vec![]),
+        (["g", "g"], NEEDY, RICH, true, vec!["h"]),
+        (["g", "g"], NEEDY, RICH, false, vec![]),
+        (["g", "x"], NEEDY, RICH, true, vec![]),
+        (["", ""], NEEDY, RICH, true, vec![]),
+        (["g", "g"], "a0U b1U c-S", RICH, true, vec![]),
+        (["g", "g"], NEEDY, "e0U f1U h-S", true, vec![]),
+        (["g", "g"], "a0U b1U c2U", RICH, true, vec![]),
     ] {
-        let mut watch = Watch::new(SCAN, vec![group(groups[0], 1), group(groups[1], 2)]);
-        watch.look(&[of(1, first, ""), of(2, second, "")], &Memory::new());
-        let found = moves(&watch, |_, _| fits);
-        assert_eq!(found.iter().map(|m| m.kname.as_str()).collect::<Vec<_>>(), want, "{groups:?} {first} {second}");
-        assert!(found.iter().all(|m| *m == Move { from: 1, to: 0, kname: m.kname.clone() }));
+        assert_eq!(moved(groups, [first, second], &Domains(&[], fits)), want, "{groups:?} {first} {second}");
+    }
+}
+
+#[test]
+fn all_domains_of_a_spare_must_be_the_arrays_and_groups_are_domains() {
+    // Each line was seen with mdadm 4.6.
+    for (groups, domains, moves) in [
+        (["", ""], &[("a", "d"), ("h", "d")] as &[_], true),
+        // of a failed member
+        (["", ""], &[("c", "d"), ("h", "d")], true),
+        (["", ""], &[("a", "d"), ("b", "e"), ("h", "d"), ("h", "e")], true),
+        (["", ""], &[("a", "d"), ("h", "d"), ("h", "e")], false),
+        (["", ""], &[("h", "d")], false),
+        (["", ""], &[("a", "d")], false),
+        (["one", ""], &[("h", "one")], true),
+        (["", "one"], &[("a", "one")], true),
+        (["one", "one"], &[("h", "x")], false),
+        (["one", "two"], &[("a", "x"), ("h", "x")], false),
+        (["", "two"], &[("a", "x"), ("h", "x")], false),
+        (["two", ""], &[("a", "x"), ("h", "x")], true),
+    ] {
+        assert_eq!(!moved(groups, [NEEDY, RICH], &Domains(domains, true)).is_empty(), moves, "{groups:?} {domains:?}");
     }
 }
 
