@@ -425,7 +425,13 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     assert!(last.starts_with("mdadm: /dev/md0: checked, 2048 sectors differ: on mirrors "), "{last}");
     assert!(check("status /dev/md0").ok().stdout.ends_with(", 2048 sectors differed\n"));
     // parity that does not fit is a failure; a degraded array is left out
-    sh(&format!("yes | dd of={} bs=1M seek=13 count=1 iflag=fullblock oflag=direct status=none", d[2]));
+    let differ = |mib: u64, bytes: u64| {
+        let at = format!("bs=4k seek={} count={}", mib * 256, bytes / 4096);
+        sh(&format!("yes | dd of={} {at} iflag=fullblock oflag=direct status=none", d[2]));
+        let data = attr("md1", &format!("dev-{}/offset", d[2].trim_start_matches("/dev/"))).parse::<u64>().unwrap();
+        mib * 2048 - data
+    };
+    let start = differ(13, 8192);
     mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
     let all = check("start --scan");
     assert_eq!(all.status, 1);
@@ -434,6 +440,13 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
         "{all:?}"
     );
     assert!(all.stderr.contains("/dev/md0 is not checked: is degraded"), "{all:?}");
+    // which sectors, from the kernel log: all of them, or where it leaves out some, that it does
+    let known =
+        format!("  sectors {start} to {} of each member's data\n  so the kernel log; these are all\n", start + 15);
+    assert!(all.stdout.ends_with(&known) && check("status /dev/md1").ok().stdout.ends_with(&known), "{all:?}");
+    differ(8, MIB);
+    let many = check("start /dev/md1").stdout;
+    assert!(many.contains(" 2064 sectors differ") && many.contains(" of 2064\n"), "{many}");
     // stopped by another command
     let started = Command::new(env!("CARGO_BIN_EXE_mdadm"))
         .args(["--check=start", "--check-speed=1000", "/dev/md1"])
@@ -447,7 +460,10 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     wait_until(LONG, "it ends", || started.ended().is_some());
     assert!(Monitor::out().contains("was interrupted"), "{}", Monitor::out());
     let json: serde_json::Value = serde_json::from_str(&check("status --json /dev/md1").ok().stdout).unwrap();
-    assert_eq!((&json[0]["schema"], json[0]["complete"].as_array().unwrap().len()), (&"mdadm-rs/check/1".into(), 1));
+    assert_eq!((&json[0]["schema"], json[0]["complete"].as_array().unwrap().len()), (&"mdadm-rs/check/1".into(), 2));
+    let complete = &json[0]["complete"];
+    assert_eq!(complete[0]["differing"], serde_json::json!([[start, start + 16]]));
+    assert_eq!((&complete[0]["differing_are_all"], &complete[1]["differing_are_all"]), (&true.into(), &false.into()));
     // a place past the end, or of another size, is none to go on from
     let file = "/var/lib/mdadm-rs/checks.json";
     let text = fs::read_to_string(file).unwrap().replace("\"done_sectors\": ", "\"done_sectors\": 9999999999");

@@ -36,19 +36,30 @@ impl KernelLog {
     /// The last few lines since then that are md's: about this array or one of its members.
     #[must_use]
     pub fn reasons(&mut self, devname: &str) -> Vec<String> {
+        let mut lines = self.read(text_of);
+        lines.retain(|l: &String| is_about(l, devname));
+        lines.split_off(lines.len().saturating_sub(MAX_LINES))
+    }
+
+    /// What the kernel itself said since then, or since the last call.
+    #[must_use]
+    pub fn kernel_lines(&mut self) -> Vec<String> {
+        self.read(|record| record_of(record).and_then(|(kernel, _, text)| kernel.then_some(text)))
+    }
+
+    fn read(&mut self, line: impl Fn(&[u8]) -> Option<String>) -> Vec<String> {
         let mut lines = Vec::new();
         let Some(file) = &mut self.file else { return lines };
         let mut record = vec![0u8; 8192];
         for _ in 0..MAX_RECORDS {
             // One record a read; nothing more is an error (EAGAIN), an overwritten record too (EPIPE).
             match file.read(&mut record) {
-                Ok(n) if n > 0 => lines.extend(text_of(record.get(..n).unwrap_or_default())),
+                Ok(n) if n > 0 => lines.extend(line(record.get(..n).unwrap_or_default())),
                 Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
                 _ => break,
             }
         }
-        lines.retain(|l: &String| is_about(l, devname));
-        lines.split_off(lines.len().saturating_sub(MAX_LINES))
+        lines
     }
 }
 

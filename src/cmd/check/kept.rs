@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::ranges::Range;
 use crate::host::saved::{self, SavedDir};
 use crate::uuid::Uuid;
 
@@ -22,6 +23,9 @@ pub struct Unfinished {
     pub member_sectors: u64,
     /// Sectors that differed so far.
     pub mismatch_sectors: u64,
+    /// Where, as far as the kernel log told.
+    #[serde(default)]
+    pub differing: Vec<Range>,
     /// When it was begun, seconds since 1970.
     pub started_seconds: u64,
 }
@@ -37,6 +41,12 @@ pub struct Complete {
     pub member_sectors: u64,
     /// Sectors that differed.
     pub mismatch_sectors: u64,
+    /// Where, as far as the kernel log told.
+    #[serde(default)]
+    pub differing: Vec<Range>,
+    /// These are all.
+    #[serde(default)]
+    pub differing_are_all: bool,
 }
 
 /// All that is kept of one array.

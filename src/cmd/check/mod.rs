@@ -5,11 +5,13 @@
 //! past the end, which limits nothing, tells the one from the other.
 
 mod kept;
+mod ranges;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kept::{Checks, Complete, Kept, Unfinished};
+use ranges::Heard;
 
 use super::print::{complain, out, report};
 use crate::cli::request::{CheckAction, CheckRequest};
@@ -117,6 +119,7 @@ fn start(host: &Host, request: &CheckRequest, arrays: Vec<Target>, kept: &mut Ke
     let end = request.seconds.map(|s| Instant::now() + Duration::from_secs(s));
     let mut exit = Exit::OK;
     let mut running = Vec::new();
+    let mut heard = Heard::from_now(host);
     for mut target in arrays {
         match begin(&mut target, request, kept) {
             Ok(()) => running.push(target),
@@ -135,7 +138,7 @@ fn start(host: &Host, request: &CheckRequest, arrays: Vec<Target>, kept: &mut Ke
                 let _ = target.dir.store(attr::SYNC_ACTION, "idle");
             }
         }
-        running.retain_mut(|target| match look(target, kept) {
+        running.retain_mut(|target| match look(target, kept, &mut heard) {
             None => true,
             Some(ended) => {
                 exit = exit.worst(ended);
@@ -175,52 +178,72 @@ fn begin(target: &mut Target, request: &CheckRequest, kept: &mut Kept) -> Result
 }
 
 /// Where it is now; its end, once it is there.
-fn look(target: &mut Target, kept: &mut Kept) -> Option<Exit> {
-    let begun = target.begun.clone().unwrap_or_default();
+fn look(target: &mut Target, kept: &mut Kept, heard: &mut Heard) -> Option<Exit> {
     if !target.dir.exists() {
         complain(format!("{} was stopped; its check goes on from where it was last seen", target.shown));
         return Some(Exit::OK);
     }
+    let runs = matches!(target.action(), Some(SyncAction::Check));
+    // Asked for after that: what is said until the end is in it.
+    let mut now = target.begun.take().unwrap_or_default();
+    ranges::add(&mut now.differing, heard.of(target.dir.devname()));
+    target.begun = Some(now.clone());
     let found = target.dir.get(attr::MISMATCH_CNT).unwrap_or(0);
-    let mismatch_sectors = begun.mismatch_sectors.saturating_add(found);
-    if matches!(target.action(), Some(SyncAction::Check)) {
-        if let Some(SyncProgress::At { done, .. }) = target.dir.get(attr::SYNC_COMPLETED)
-            && target.kept_at.elapsed() >= KEEP
-        {
-            target.kept_at = Instant::now();
-            let now = Unfinished { done_sectors: done, mismatch_sectors, ..begun };
-            keep(target, kept, |c| c.unfinished = Some(now));
-        }
-        return None;
+    now.mismatch_sectors = now.mismatch_sectors.saturating_add(found);
+    if !runs {
+        return Some(ended(target, kept, now));
     }
-    Some(ended(target, kept, &begun, mismatch_sectors))
+    if let Some(SyncProgress::At { done, .. }) = target.dir.get(attr::SYNC_COMPLETED)
+        && target.kept_at.elapsed() >= KEEP
+    {
+        target.kept_at = Instant::now();
+        now.done_sectors = done;
+        keep(target, kept, |c| c.unfinished = Some(now));
+    }
+    None
 }
 
-fn ended(target: &Target, kept: &mut Kept, begun: &Unfinished, mismatch_sectors: u64) -> Exit {
+/// `now` says what was found, and not how far it got.
+fn ended(target: &Target, kept: &mut Kept, mut now: Unfinished) -> Exit {
     // Not to be left behind for what runs next.
     let complete = target.dir.get(attr::SYNC_MAX) == Some(Maybe::None);
-    let done_sectors = target.dir.get(attr::SYNC_MIN).unwrap_or(0);
+    now.done_sectors = target.dir.get(attr::SYNC_MIN).unwrap_or(0);
     let _ = target.dir.store(attr::SYNC_MIN, "0");
     let _ = target.dir.store(attr::SYNC_MAX, "max");
     let _ = target.dir.store(attr::SYNC_SPEED_MAX, "system");
-    let shown = &target.shown;
-    if complete {
-        let (started_seconds, member_sectors) = (begun.started_seconds, begun.member_sectors);
-        let one = Complete { started_seconds, ended_seconds: now_seconds(), member_sectors, mismatch_sectors };
-        keep(target, kept, |c| {
-            c.unfinished = None;
-            c.complete.push(one);
-        });
-        out(&format!(
-            "mdadm: {shown}: checked, {mismatch_sectors} sectors differ{}\n",
-            meaning(target, mismatch_sectors)
-        ));
-        return if mismatch_sectors > 0 && target.level.is_some_and(Level::is_parity) { Exit::FAIL } else { Exit::OK };
+    let (shown, mismatch_sectors) = (&target.shown, now.mismatch_sectors);
+    if !complete {
+        let done_sectors = now.done_sectors;
+        keep(target, kept, |c| c.unfinished = Some(now));
+        out(&format!("mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"));
+        return Exit::OK;
     }
-    let now = Unfinished { done_sectors, mismatch_sectors, ..begun.clone() };
-    keep(target, kept, |c| c.unfinished = Some(now));
-    out(&format!("mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"));
-    Exit::OK
+    let lines = ranges::lines(&now.differing, mismatch_sectors);
+    keep(target, kept, |c| {
+        c.unfinished = None;
+        c.complete.push(complete_of(now));
+    });
+    let meaning = meaning(target, mismatch_sectors);
+    out(&format!("mdadm: {shown}: checked, {mismatch_sectors} sectors differ{meaning}\n"));
+    print(&lines);
+    if mismatch_sectors > 0 && target.level.is_some_and(Level::is_parity) { Exit::FAIL } else { Exit::OK }
+}
+
+fn print(lines: &[String]) {
+    lines.iter().for_each(|line| {
+        out(&format!("{line}\n"));
+    });
+}
+
+fn complete_of(now: Unfinished) -> Complete {
+    Complete {
+        started_seconds: now.started_seconds,
+        ended_seconds: now_seconds(),
+        member_sectors: now.member_sectors,
+        mismatch_sectors: now.mismatch_sectors,
+        differing_are_all: ranges::sectors(&now.differing) == now.mismatch_sectors,
+        differing: now.differing,
+    }
 }
 
 fn meaning(target: &Target, mismatch_sectors: u64) -> &'static str {
@@ -259,6 +282,8 @@ fn status(request: &CheckRequest, arrays: &[Target], kept: &Kept) -> Exit {
         };
         if !request.common.json {
             out(&format!("{}: {}\n", target.shown, words(runs, at, &checks)));
+            let last = checks.complete.last();
+            print(&last.map(|c| ranges::lines(&c.differing, c.mismatch_sectors)).unwrap_or_default());
         }
         objects.push(serde_json::json!({
             "schema": "mdadm-rs/check/1",
