@@ -291,6 +291,53 @@ fn the_configuration_is_read_again_at_sighup_and_systemd_is_told() {
 }
 
 #[test]
+fn arrays_that_come_and_go_in_crowds_and_a_clock_that_is_set_back_lose_no_event() {
+    const CROWD: usize = 24;
+    let d = disks(CROWD + 3, 4 * MIB);
+    let array = |n: usize, members: &str, count: usize| {
+        let how = "--run --force --assume-clean -b none --saved-metadata=none -l1";
+        mdadm(&format!("--create /dev/md{n} {how} -n{count} {members}")).ok();
+    };
+    array(0, &d[CROWD..].join(" "), 3);
+    for (n, device) in d[..CROWD].iter().enumerate() {
+        array(n + 1, device, 1);
+    }
+    let mut monitor = Monitor::start("--scan --delay=1 --metrics=/mnt/md.prom");
+    Monitor::tells(&format!("NewArray event detected on md device /dev/md{CROWD}\n"));
+    let told = |event: &str| Monitor::out().matches(&format!("{event} event")).count();
+    assert_eq!(told("NewArray"), CROWD + 1);
+    // They vanish while they are looked at, again and again.
+    for round in 1..=2 {
+        sh(&format!("for n in $(seq {CROWD}); do echo clear >/sys/block/md$n/md/array_state; done"));
+        wait_until(LONG, "all that went are told", || told("DeviceDisappeared") == round * CROWD);
+        for (n, device) in d[..CROWD].iter().enumerate() {
+            mdadm(&format!("--assemble --run --quiet /dev/md{} {device}", n + 1));
+        }
+        wait_until(LONG, "all that came are told", || told("NewArray") == (round + 1) * CROWD + 1);
+    }
+    sh("date -s @1000000000");
+    mdadm(&format!("/dev/md0 --fail {}", d[CROWD + 1])).ok();
+    Monitor::tells(&format!("Fail event detected on md device /dev/md0, component device {}", d[CROWD + 1]));
+    // and what it does by itself goes on: the file is written anew by the clock that there is
+    let fresh =
+        || fs::read_to_string("/mnt/md.prom").unwrap_or_default().contains("mdadm_monitor_look_seconds 10000000");
+    wait_until(LONG, "the metrics are written", fresh);
+    sh("date -s @1000");
+    mdadm(&format!("/dev/md0 --remove {}", d[CROWD + 1])).ok();
+    mdadm(&format!("/dev/md0 --add {}", d[CROWD + 1])).ok();
+    Monitor::tells("SpareActive event detected on md device /dev/md0");
+    assert_eq!(monitor.ended(), None);
+    assert_eq!(fs::read_to_string("/mnt/err").unwrap(), "");
+    // Results of a check that lie ahead of the clock are shown.
+    vm::wait_sync("md0");
+    sh("date -s @2000000000");
+    assert!(mdadm("--check=start /dev/md0").ok().stdout.contains("checked, 0 sectors differ"));
+    sh("date -s @1000");
+    let json: serde_json::Value = serde_json::from_str(&mdadm("--check=status --json /dev/md0").ok().stdout).unwrap();
+    assert_eq!(json[0]["complete"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_daemon_has_its_file_and_there_is_one_that_shares() {
     let d = disks(2, 16 * MIB);
     mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {}", d.join(" "))).ok();

@@ -248,6 +248,32 @@ fn a_reload_keeps_what_was_seen() {
     assert_eq!((named(&events), events[0].subject.name.as_str()), (vec!["Fail c".to_owned()], "/dev/md/x"));
 }
 
+#[test]
+fn of_thousands_of_arrays_each_event_is_told_and_no_other() {
+    const COUNT: usize = 5000;
+    let number = |n: usize| {
+        let mut bytes = [7; 16];
+        bytes[..8].copy_from_slice(&n.to_le_bytes());
+        Uuid(bytes)
+    };
+    let all = |text: &dyn Fn(usize) -> Option<&'static str>| -> Vec<Array> {
+        let one = |n| text(n).map(|t| Array { devname: format!("md{n}"), uuid: Some(number(n)), ..array(t, "") });
+        (0..COUNT).filter_map(one).collect()
+    };
+    let mut watch = Watch::new(SCAN, Vec::new());
+    let events = watch.look(&all(&|n| (n != 4000).then_some("a0U b1U c2U")), &Memory::new());
+    assert!(events.len() == COUNT - 1 && events.iter().all(|e| e.what == What::NewArray));
+    let later = all(&|n| (n != 17).then_some(if n % 1000 == 999 { "a0U b1U c-F" } else { "a0U b1U c2U" }));
+    let told = watch.look(&later, &Memory::new());
+    let told: Vec<(String, &str)> = told.iter().map(|e| (e.what.name(), e.subject.name.as_str())).collect();
+    let mut want: Vec<(String, String)> =
+        (0..5).map(|n| ("Fail".into(), format!("/dev/md{}", n * 1000 + 999))).collect();
+    want.insert(0, ("DeviceDisappeared".into(), "/dev/md17".into()));
+    want.push(("NewArray".into(), "/dev/md4000".into()));
+    assert_eq!(told, want.iter().map(|(w, n)| (w.clone(), n.as_str())).collect::<Vec<_>>());
+    assert_eq!(watch.look(&later, &Memory::new()), []);
+}
+
 /// Domains by kernel name, and whether any spare fits.
 struct Domains(&'static [(&'static str, &'static str)], bool);
 
