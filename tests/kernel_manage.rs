@@ -262,6 +262,10 @@ fn a_device_that_cannot_be_a_member_is_refused_before_anything_is_written() {
     assert_eq!(sh(&format!("cmp -n 65536 {} /dev/zero && echo same", disks[2])), "same\n");
     mdadm(&format!("--manage /dev/md0 --allow-sector-size-change --add {large_sectors}")).ok();
     assert!(attr("md0", &format!("dev-{}/state", large_sectors.trim_start_matches("/dev/"))).contains("spare"));
+    let detail = mdadm("--detail /dev/md0").ok().stdout;
+    assert!(detail.contains("       Sector Size : 512, 4096 from the next assembly on\n"), "{detail}");
+    let json = mdadm("--detail /dev/md0 --json").ok().stdout;
+    assert!(json.contains("\"sector_size_bytes\": 512") && json.contains("\"next_sector_size_bytes\": 4096"), "{json}");
     vm::set_attr("md0", "array_state", "readonly");
     let line = format!("/dev/md0 --add {}", disks[2]);
     let (want, got) = (vm::reference(&line), mdadm(&line));

@@ -45,6 +45,10 @@ pub struct Detail {
     pub component_kib: Option<u64>,
     /// Bytes of a chunk of the array; of the rounding for linear.
     pub chunk_bytes: u64,
+    /// Bytes of its sectors; of an array that runs.
+    pub sector_bytes: Option<u64>,
+    /// Bytes of its sectors once it is assembled again: a member has larger ones.
+    pub next_sector_bytes: Option<u64>,
     /// Slots.
     pub raid_disks: u32,
     /// Counts of members.

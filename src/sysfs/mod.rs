@@ -331,6 +331,13 @@ impl MemberDir {
         &self.name
     }
 
+    /// Bytes of the device's logical blocks; those of the disk, for a partition. `None`: it is gone.
+    #[must_use]
+    pub fn logical_block_size(&self) -> Option<u64> {
+        let read = |queue: &str| fs::read_to_string(self.dir.join(queue).join("logical_block_size")).ok();
+        read("block/queue").or_else(|| read("block/../queue"))?.trim_end().parse().ok()
+    }
+
     /// The text of an attribute without its line end; `None` where there is no such attribute.
     ///
     /// # Errors

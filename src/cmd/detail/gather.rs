@@ -93,6 +93,7 @@ impl Gathering<'_> {
         d.array_kib = blk::size_bytes(&array.file).ok().map(|b| b.0 / 1024);
         d.component_kib = component_kib(sysfs, info.size);
         d.chunk_bytes = u64::try_from(info.chunk_size).unwrap_or(0);
+        add_sectors(d, sysfs);
         d.raid_disks = count(info.raid_disks);
         d.counts = Counts {
             total: count(info.nr_disks),
@@ -238,6 +239,13 @@ fn reshape(sb: &SuperV1) -> Reshape {
         new_layout: changed(sb.layout(), sb.new_layout()),
         new_chunk_bytes: changed(sb.chunksize(), sb.new_chunk()).map(|c| u64::from(c) * 512),
     }
+}
+
+/// The kernel takes the largest sectors of all members when it assembles, and leaves a running array as it is.
+fn add_sectors(d: &mut Detail, sysfs: &ArrayDir) {
+    d.sector_bytes = sysfs.logical_block_size().filter(|_| !d.inactive);
+    let largest = sysfs.members().iter().filter_map(|m| m.logical_block_size()).max();
+    d.next_sector_bytes = largest.filter(|next| d.sector_bytes.is_some_and(|now| *next > now));
 }
 
 fn count(n: i32) -> u32 {

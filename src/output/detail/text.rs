@@ -68,6 +68,9 @@ impl Detail {
         if self.persistent {
             line!(out, "Persistence", "Superblock is persistent");
         }
+        if let (Some(now), Some(next)) = (self.sector_bytes, self.next_sector_bytes) {
+            line!(out, "Sector Size", "{now}, {next} from the next assembly on");
+        }
         out.push('\n');
         self.bitmap_lines(out);
     }
