@@ -60,8 +60,14 @@ fn what_is_no_fault_is_not_told_as_one() {
     mail_sink();
     let d = disks(10, 24 * MIB);
     mdadm(&format!("--create /dev/md9 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
-    let _monitor = Monitor::start("--scan --mail=root --delay=1");
-    Monitor::tells("NewArray event detected on md device /dev/md9");
+    // a link that goes, and one of that name that leads elsewhere
+    let uuid = mdadm("--detail --export /dev/md9").ok().stdout;
+    let uuid = uuid.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap();
+    fs::write("/etc/mdadm.conf", format!("ARRAY /dev/md/named UUID={uuid}\n")).unwrap();
+    sh("mkdir -p /dev/md; ln -s ../md9 /dev/md/named");
+    let _monitor = Monitor::start("--scan --mail=root --delay=1 --metrics=/mnt/prom");
+    wait_until(LONG, "it has looked", || fs::exists("/mnt/prom").unwrap());
+    sh("rm -r /dev/md; mkdir /dev/md; ln -s ../md0 /dev/md/named");
     // an initial build: degraded as the kernel counts
     vm::sync_speed(1000, 4000);
     mdadm(&format!("--create /dev/md0 --run -b none -l5 -n3 {} {} {}", d[2], d[3], d[4])).ok();
@@ -105,8 +111,11 @@ fn what_is_no_fault_is_not_told_as_one() {
         vm::wait_sync("md2");
         std::thread::sleep(Duration::from_millis(1200));
         assert_eq!(told(), before, "{}", Monitor::out());
+        let chunks = "mdadm_array_lockless_chunks{array=\"/dev/md2\",device=\"md2\",state=\"need sync\"} 0\n";
+        assert!(fs::read_to_string("/mnt/prom").unwrap().contains(chunks));
     }
     let out = Monitor::out();
+    assert!(!out.contains("named"), "{out}");
     for word in ["Fail", "Degraded", "Disappeared", "Missing"] {
         assert!(!out.contains(word), "{out}");
     }
@@ -185,6 +194,15 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
         "#!/bin/bash\nenv | grep ^MD_ | sort >/mnt/env-$1\necho \"$#: $*\" >>/mnt/program\n[ $1 != Fail ] || exit 3\n";
     fs::write("/mnt/run", script).unwrap();
     sh("chmod +x /mnt/run");
+    // Whether they arrive is what a test is for.
+    let tried = mdadm("--monitor --scan --oneshot --test -v --mail=root --program=/mnt/run").ok();
+    assert!(tried.stderr.contains("\nmdadm: TestMessage of /dev/md0: /mnt/run was run\n"), "{}", tried.stderr);
+    assert!(tried.stderr.contains("\nmdadm: mail to root was not sent: "), "{}", tried.stderr);
+    mail_sink();
+    let tried = mdadm("--monitor --scan --oneshot --test -v --mail=root").ok();
+    let taken = "\nmdadm: TestMessage of /dev/md0: /usr/sbin/sendmail took the mail to root\n";
+    assert!(tried.stderr.contains(taken), "{}", tried.stderr);
+    sh("rm /usr/sbin/sendmail /mnt/program");
     let monitor = Monitor::start("--scan --mail=root --program=/mnt/run --delay=1");
     Monitor::tells("NewArray");
     for n in [1, 2] {

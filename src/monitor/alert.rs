@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::message::Told;
-use super::state::Priority;
+use super::state::{Priority, What};
 use crate::cmd::print::{complain, out, report};
 use crate::error::reason;
 use crate::kernel::clock;
@@ -40,6 +40,8 @@ pub struct Whom {
     pub syslog: bool,
     /// JSON lines on stdout.
     pub json: bool,
+    /// It is said of a TestMessage that it went out.
+    pub reports_tests: bool,
 }
 
 /// Tells of events.
@@ -95,12 +97,20 @@ impl Teller {
         if let Some(program) = &whom.program {
             let mut command = Command::new(program);
             command.args(told.arguments()).envs(told.environment());
-            if let Err(why) = run(heard(command.stdin(Stdio::null()), whom), "", LIMIT) {
-                complain(format!("{}: {} of {}: {why}", program.escape_debug(), told.event.what.name(), told.array()));
+            let program = program.escape_debug();
+            match run(heard(command.stdin(Stdio::null()), whom), "", LIMIT) {
+                Ok(()) => Self::delivered(whom, told, &format!("{program} was run")),
+                Err(why) => complain(format!("{program}: {} of {}: {why}", told.event.what.name(), told.array())),
             }
         }
         if let Some(to) = whom.mail.as_ref().filter(|_| told.event.what.is_mailed()) {
             self.mail(whom, to, told);
+        }
+    }
+
+    fn delivered(whom: &Whom, told: &Told, how: &str) {
+        if whom.reports_tests && told.event.what == What::TestMessage {
+            complain(format!("TestMessage of {}: {how}", told.array()));
         }
     }
 
@@ -109,11 +119,13 @@ impl Teller {
         let mut command = Command::new(SENDMAIL);
         command.arg("-t").args(from.and_then(address).map(|a| format!("-f{a}")));
         match run(heard(command.stdin(Stdio::piped()), whom), &told.mail(from, to), LIMIT) {
-            Ok(()) if self.unsent_mails > 0 => {
-                complain(format!("mail is sent again; {} were not", self.unsent_mails));
-                self.unsent_mails = 0;
+            Ok(()) => {
+                if self.unsent_mails > 0 {
+                    complain(format!("mail is sent again; {} were not", self.unsent_mails));
+                    self.unsent_mails = 0;
+                }
+                Self::delivered(whom, told, &format!("{SENDMAIL} took the mail to {}", to.escape_debug()));
             }
-            Ok(()) => {}
             Err(why) => {
                 self.unsent_mails += 1;
                 if self.unsent_mails == 1 {

@@ -27,7 +27,8 @@ impl Metrics {
     /// Nothing is counted yet.
     #[must_use]
     pub fn new(path: &Path) -> Metrics {
-        Metrics { path: path.to_owned(), events: BTreeMap::new(), complained: false }
+        let events = EVENTS.iter().map(|name| ((*name).to_owned(), 0)).collect();
+        Metrics { path: path.to_owned(), events, complained: false }
     }
 
     /// Counts an event; all percentages are one.
@@ -82,6 +83,22 @@ const HELP: [(&str, &str, &str); 14] = [
     ("mdadm_array_lockless_chunks", "gauge", "chunks of the lockless bitmap by state"),
     ("mdadm_events_total", "counter", "events since the monitor was started"),
     ("mdadm_monitor_look_seconds", "gauge", "when this was written, seconds since 1970"),
+];
+
+/// A counter is there before it counts: what is new has not risen.
+const EVENTS: [&str; 12] = [
+    "DegradedArray",
+    "DeviceDisappeared",
+    "Fail",
+    "FailSpare",
+    "MoveSpare",
+    "NewArray",
+    "RebuildFinished",
+    "RebuildNN",
+    "RebuildStarted",
+    "SpareActive",
+    "SparesMissing",
+    "TestMessage",
 ];
 
 #[derive(Default)]

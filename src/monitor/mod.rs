@@ -104,6 +104,8 @@ fn refusal(request: &MonitorRequest) -> Option<&'static str> {
         Some("Cannot write a pid file when not in daemon mode")
     } else if request.common.scan && !request.arrays.is_empty() {
         Some("Devices list and --scan option cannot be combined - not monitoring.")
+    } else if request.metrics.as_ref().is_some_and(|m| m.file_name().is_none()) {
+        Some("--metrics needs the name of a file")
     } else {
         None
     }
@@ -132,6 +134,7 @@ fn whom(request: &MonitorRequest, conf: &Conf) -> Whom {
         mail_from: conf.mail_from.clone(),
         program,
         json: request.common.json,
+        reports_tests: request.common.test && request.common.verbose > 0,
     }
 }
 

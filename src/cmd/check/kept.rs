@@ -47,6 +47,9 @@ pub struct Complete {
     /// These are all.
     #[serde(default)]
     pub differing_are_all: bool,
+    /// Of a lockless bitmap: chunks that were never written to, at the end; they were not compared.
+    #[serde(default)]
+    pub unwritten_chunks: Option<u64>,
 }
 
 /// All that is kept of one array.

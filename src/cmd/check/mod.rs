@@ -14,6 +14,7 @@ use kept::{Checks, Complete, Kept, Unfinished};
 use ranges::Heard;
 
 use super::print::{complain, out, report};
+use crate::bitmap::lockless::ChunkState;
 use crate::cli::request::{CheckAction, CheckRequest};
 use crate::error::{Exit, reason};
 use crate::host::Host;
@@ -218,10 +219,14 @@ fn ended(target: &Target, kept: &mut Kept, mut now: Unfinished) -> Exit {
         out(&format!("mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"));
         return Exit::OK;
     }
-    let lines = ranges::lines(&now.differing, mismatch_sectors);
+    let mut lines = ranges::lines(&now.differing, mismatch_sectors);
+    let unwritten_chunks = target.dir.get(attr::LLBITMAP_BITS).and_then(|b| b.number(ChunkState::Unwritten.name()));
+    if let Some(n) = unwritten_chunks.filter(|n| *n > 0) {
+        lines.push(format!("  {n} chunks of its lockless bitmap were never written to, and not compared"));
+    }
     keep(target, kept, |c| {
         c.unfinished = None;
-        c.complete.push(complete_of(now));
+        c.complete.push(Complete { unwritten_chunks, ..complete_of(now) });
     });
     let meaning = meaning(target, mismatch_sectors);
     out(&format!("mdadm: {shown}: checked, {mismatch_sectors} sectors differ{meaning}\n"));
@@ -243,6 +248,7 @@ fn complete_of(now: Unfinished) -> Complete {
         mismatch_sectors: now.mismatch_sectors,
         differing_are_all: ranges::sectors(&now.differing) == now.mismatch_sectors,
         differing: now.differing,
+        unwritten_chunks: None,
     }
 }
 
