@@ -5,6 +5,7 @@
 //! An attribute that a kernel does not have reads as `None`; a word that is not known is kept as it is.
 
 pub mod attr;
+mod member;
 mod probe;
 pub mod value;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use attr::{Attr, MemberAttr};
+pub use member::MemberDir;
 pub use probe::{BitmapType, LlbitmapSupport};
 pub use value::FromAttr;
 
@@ -289,7 +291,7 @@ impl ArrayDir {
             .into_iter()
             .filter_map(|n| {
                 let name = n.strip_prefix("dev-")?.to_owned();
-                Some(MemberDir { dir: md.join(&n), name })
+                Some(MemberDir::new(md.join(&n), name))
             })
             .collect()
     }
@@ -297,7 +299,7 @@ impl ArrayDir {
     /// The directory of the member with this kernel name, whether it exists or not.
     #[must_use]
     pub fn member(&self, name: &str) -> MemberDir {
-        MemberDir { dir: self.md().join(format!("dev-{}", name.replace('/', "!"))), name: name.to_owned() }
+        MemberDir::new(self.md().join(format!("dev-{}", name.replace('/', "!"))), name.to_owned())
     }
 
     /// The bitmap types that the kernel can give this array; `None` where it knows of no choice (before 6.18).
@@ -314,57 +316,6 @@ impl ArrayDir {
     /// What the read reports.
     pub fn llbitmap_support(&self) -> Result<LlbitmapSupport, SysfsError> {
         Ok(probe::support(self.bitmap_types()?.as_deref()))
-    }
-}
-
-/// The directory of one member, `/sys/block/md0/md/dev-sda`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberDir {
-    dir: PathBuf,
-    name: String,
-}
-
-impl MemberDir {
-    /// Kernel name of the member.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Bytes of the device's logical blocks; those of the disk, for a partition. `None`: it is gone.
-    #[must_use]
-    pub fn logical_block_size(&self) -> Option<u64> {
-        let read = |queue: &str| fs::read_to_string(self.dir.join(queue).join("logical_block_size")).ok();
-        read("block/queue").or_else(|| read("block/../queue"))?.trim_end().parse().ok()
-    }
-
-    /// The text of an attribute without its line end; `None` where there is no such attribute.
-    ///
-    /// # Errors
-    /// What the read reports.
-    pub fn text(&self, attr: &str) -> Result<Option<String>, SysfsError> {
-        read_file(&self.dir.join(attr), &format!("md/dev-{}/{attr}", self.name))
-    }
-
-    /// The typed value of an attribute; `None` where it does not exist or holds nothing.
-    ///
-    /// # Errors
-    /// What the read reports, and [`SysfsError::Value`] where it holds no value of the type.
-    pub fn read<T: FromAttr>(&self, attr: MemberAttr<T>) -> Result<Option<T>, SysfsError> {
-        parse(self.text(attr.name())?, || self.dir.join(attr.name()))
-    }
-
-    /// The typed value where it can be had.
-    pub fn get<T: FromAttr>(&self, attr: MemberAttr<T>) -> Option<T> {
-        self.read(attr).ok().flatten()
-    }
-
-    /// Stores a value, in one write and without a line end.
-    ///
-    /// # Errors
-    /// What the open or the write reports.
-    pub fn store<T>(&self, attr: MemberAttr<T>, value: &str) -> Result<(), SysfsError> {
-        store_file(&self.dir.join(attr.name()), &format!("md/dev-{}/{}", self.name, attr.name()), value)
     }
 }
 
