@@ -378,6 +378,10 @@ fn a_member_that_left_comes_back_by_the_bitmap_while_the_array_ran_on() {
         for array in &arrays {
             array.manage("--fail #1 --remove #1");
             array.write(4, 1, 2 + round as u64);
+            if round == 0 {
+                let plan = array.manage(&format!("--plan {op} #1")).stderr;
+                assert!(plan.starts_with("mdadm: the bitmap covers what"), "{plan}");
+            }
             let said = array.manage(&format!("{op} #1")).stderr;
             assert!(said.starts_with(&format!("mdadm: re-added {}\n", array.disks[1])), "{}: {said}", array.words);
             assert!(said.contains("the bitmap covers what"), "{said}");

@@ -167,6 +167,17 @@ fn a_degraded_array_at_the_start_is_told_with_who_is_missing() {
     assert_eq!(json["schema"], "mdadm-rs/event/1");
     assert_eq!((&json["event"], &json["severity"]), (&"DegradedArray".into(), &"critical".into()));
     assert_eq!((&json["missing"][0]["slot"], &json["missing"][0]["path"]), (&1.into(), &d[1].as_str().into()));
+    // --detail knows which disk is missing, and of those that are there what is on their labels
+    let was = format!("        Slot 1 Was : {}, loop_file /mnt/disk1, last seen ", d[1]);
+    let detail = mdadm("--detail /dev/md0").ok().stdout;
+    assert!(detail.contains(&was), "{detail}");
+    let json: serde_json::Value = serde_json::from_str(&mdadm("--detail --json /dev/md0").ok().stdout).unwrap();
+    let members = &json[0]["members"];
+    assert_eq!(members[0]["identity"]["loop_file"], "/mnt/disk0");
+    assert_eq!(
+        (&members[1]["last_device"], &members[1]["identity"]["loop_file"]),
+        (&d[1].as_str().into(), &"/mnt/disk1".into())
+    );
     // A rebuild does not hide it: that slot had its data once. Told by a monitor that starts while it runs.
     vm::sync_speed(100, 1000);
     sh(&format!("wipefs -aq {}", d[1]));

@@ -3,6 +3,7 @@
 mod gather;
 mod members;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::print::{complain, out};
@@ -74,6 +75,8 @@ fn print_all(common: &Common, paths: &[&Path], form: Form) -> Exit {
         prefer: common.prefer.as_deref().filter(|_| form != Form::Export),
         homehost: common.homehost.clone().unwrap_or_else(|| host.hostname()),
         map: load_or_rebuild_map(&host, common.homehost.as_deref()),
+        identities: form == Form::Json,
+        seen: OnceCell::new(),
     };
     let mut status = Exit::OK;
     let mut outcomes = Vec::new();

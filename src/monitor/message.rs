@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::memory::Known;
 use super::state::{Event, What};
-use crate::output::escape;
+use crate::output::{escape, telling};
 use crate::time::stamp;
 
 /// A slot that nobody holds.
@@ -185,8 +185,7 @@ struct Object<'a> {
 impl Missing {
     fn words(&self) -> String {
         let Some(last) = &self.last else { return "is missing".to_owned() };
-        let serial = ["serial", "wwid", "loop_file"].iter().find_map(|k| Some((*k, last.identity.get(*k)?)));
-        let who = serial.map_or_else(String::new, |(key, value)| format!(", {key} {}", text(value)));
+        let who = telling(&last.identity).map_or_else(String::new, |(key, value)| format!(", {key} {value}"));
         format!("is missing: last held by {}{who}, seen {}", text(&last.path), stamp(last.seen_seconds))
     }
 }

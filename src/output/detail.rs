@@ -10,6 +10,8 @@ pub use brief::is_plain_word;
 pub use json::{Outcome, document};
 pub use why::{Present, why_not_started};
 
+use std::collections::BTreeMap;
+
 use crate::bitmap::lockless::{ChunkState, StateCounts};
 use crate::level::Level;
 use crate::uuid::Uuid;
@@ -280,6 +282,19 @@ pub struct Member {
     pub gone: bool,
     /// The array is inactive: nothing more is known than that it belongs here.
     pub unstarted: bool,
+    /// What identifies its device (serial number and the like); of an empty slot, the device that held it last.
+    pub identity: BTreeMap<String, String>,
+    /// An empty slot: who held it last.
+    pub last: Option<LastSeen>,
+}
+
+/// Who held a slot, as the monitor saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LastSeen {
+    /// Its path then.
+    pub path: String,
+    /// Seconds since 1970.
+    pub seconds: u64,
 }
 
 impl Member {

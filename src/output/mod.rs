@@ -14,3 +14,12 @@ pub mod lockless_cost;
 pub mod progress;
 pub mod query;
 pub mod udev_rules;
+
+use std::collections::BTreeMap;
+
+/// What of a device's identity a person finds on its label, and which that is.
+#[must_use]
+pub fn telling(identity: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
+    let of = |key: &'static str| Some((key, escape::text(identity.get(key)?.as_bytes())));
+    ["serial", "wwid", "loop_file"].into_iter().find_map(of)
+}

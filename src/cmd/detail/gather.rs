@@ -1,5 +1,6 @@
 //! What the kernel and the members' superblocks say of an array, put into the view.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use super::members::{self, Read};
@@ -10,9 +11,12 @@ use crate::host::devmap::DevMap;
 use crate::host::map::MapEntry;
 use crate::host::names;
 use crate::host::node::{OpenArray, OpenError};
+use crate::host::saved;
 use crate::kernel::{blk, clock, md};
 use crate::level::Level;
+use crate::monitor::memory::Members;
 use crate::output::detail::External;
+use crate::output::detail::LastSeen;
 use crate::output::detail::{Action, Bitmap, Counts, Detail, Lockless, Member, Moment, Reshape, Sync, why_not_started};
 use crate::output::examine::is_local;
 use crate::plan::create::slots::enough;
@@ -49,6 +53,10 @@ pub struct Gathering<'a> {
     pub homehost: String,
     /// The map file.
     pub map: Vec<MapEntry>,
+    /// What identifies each member is to be told.
+    pub identities: bool,
+    /// What the monitor saw, once it is asked for.
+    pub seen: OnceCell<Members>,
 }
 
 impl Gathering<'_> {
@@ -72,7 +80,22 @@ impl Gathering<'_> {
         let read =
             if detail.inactive { members::inactive(self, &array.sysfs) } else { members::running(self, &array, &info) };
         self.add_members(&mut detail, read);
+        self.add_identities(&mut detail);
         Ok(detail)
+    }
+
+    /// Which disks they are; of a slot that is empty, which one it was.
+    fn add_identities(&self, d: &mut Detail) {
+        for m in &mut d.members {
+            if m.removed {
+                let seen = self.seen.get_or_init(|| Members::load(Path::new(saved::DEFAULT_DIR)));
+                let Some(known) = m.slot.and_then(|slot| seen.of(d.uuid, slot)) else { continue };
+                m.identity.clone_from(&known.identity);
+                m.last = Some(LastSeen { path: known.path.clone(), seconds: known.seen_seconds });
+            } else if self.identities && !m.gone {
+                m.identity = self.host.identity(m.dev);
+            }
+        }
     }
 
     fn add_kernel(&self, d: &mut Detail, array: &OpenArray, info: &md::ArrayInfo) {

@@ -357,7 +357,7 @@ impl Manager<'_> {
     fn say_missed(&self, target: &Target, running: &Running, good: &RealDevice) {
         let Some((bytes, size)) = self.missed(running, good) else { return };
         if self.req.common.verbose >= 0 {
-            self.say(format!(
+            complain(format!(
                 "the bitmap covers what {} missed: {} MiB of {} MiB are rebuilt",
                 target.shown,
                 bytes.div_ceil(1 << 20),
@@ -372,7 +372,7 @@ impl Manager<'_> {
         }
         if self.req.common.verbose >= 0 {
             let mib = running.sb.size().div_ceil(2048);
-            self.say(format!(
+            complain(format!(
                 "{} was in slot {slot}, but the bitmap is not proven to cover what it missed: {why}. It is rebuilt fully \
                  ({mib} MiB).",
                 target.shown

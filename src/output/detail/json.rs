@@ -1,5 +1,7 @@
 //! `--json`; the schema is described in docs/json.md.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -132,6 +134,9 @@ struct MemberObject<'a> {
     journal: bool,
     replacement: bool,
     gone: bool,
+    identity: &'a BTreeMap<String, String>,
+    last_device: Option<&'a str>,
+    last_seen_seconds: Option<u64>,
 }
 
 fn seconds(moment: Option<&Moment>) -> Option<u64> {
@@ -247,5 +252,8 @@ fn member(m: &Member) -> MemberObject<'_> {
         journal: m.journal,
         replacement: m.replacement,
         gone: m.gone,
+        identity: &m.identity,
+        last_device: m.last.as_ref().map(|l| l.path.as_str()),
+        last_seen_seconds: m.last.as_ref().map(|l| l.seconds),
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::{Bitmap, Detail, External, Lockless, Member, named_states};
 use crate::layout;
 use crate::level::Level;
-use crate::output::{escape, human};
+use crate::output::{escape, human, telling};
+use crate::time::stamp;
 
 /// A line whose key ends where the reference's do.
 macro_rules! line {
@@ -102,7 +103,18 @@ impl Detail {
         line!(out, "Working Devices", "{}", self.counts.working);
         line!(out, "Failed Devices", "{}", self.counts.failed);
         line!(out, "Spare Devices", "{}", self.counts.spare);
+        self.last_seen(out);
         out.push('\n');
+    }
+
+    /// Which disk it is that is missing.
+    fn last_seen(&self, out: &mut String) {
+        for m in &self.members {
+            let (Some(slot), Some(last)) = (m.slot, &m.last) else { continue };
+            let path = escape::text(last.path.as_bytes());
+            let which = telling(&m.identity).map_or(String::new(), |(key, value)| format!(", {key} {value}"));
+            line!(out, format!("Slot {slot} Was"), "{path}{which}, last seen {}", stamp(last.seconds));
+        }
     }
 
     fn state_words(&self) -> String {
