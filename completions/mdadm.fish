@@ -47,6 +47,7 @@ complete -c mdadm -l program -l alert -d 'what to run for each event (PROGRAM of
 complete -c mdadm -l increment -d 'tell the progress of a rebuild in steps of this (default 20)' -r
 complete -c mdadm -s d -l delay -d 'how long until clean bits of the bitmap are written' -r
 complete -c mdadm -s i -l pid-file -d 'with --daemonise: the process id goes there' -r
+complete -c mdadm -l backup-file -d 'where a reshape keeps copies of what it overwrites; not on the array itself' -r
 complete -c mdadm -s Z -l array-size -d 'KiB of the array to offer until it is stopped, or max' -r
 complete -c mdadm -l path -d 'with --fail: where the device was plugged in; a disk that comes there may take its place' -r
 complete -c mdadm -l saved-metadata -d 'save metadata that is overwritten in DIR (default /var/lib/mdadm-rs); none: nowhere' -r
@@ -110,6 +111,8 @@ complete -c mdadm -l daemonise -l daemonize -d 'go on in the background; print t
 complete -c mdadm -s 1 -l oneshot -d 'look once'
 complete -c mdadm -s y -l syslog -d 'tell syslog too'
 complete -c mdadm -l no-sharing -d 'move no spares between arrays'
+complete -c mdadm -l invalid-backup -d 'start an array in mid-reshape without the copies: what was being overwritten is lost'
+complete -c mdadm -l continue -d 'go on with a reshape that was interrupted, and look after it'
 complete -c mdadm -l rebuild-map -d 'make the map file anew from the arrays that are there'
 complete -c mdadm -l json -d 'print JSON'
 complete -c mdadm -l plan -d 'show every step that would be taken; touch nothing'

@@ -29,6 +29,8 @@ mod kernel_detail;
 mod kernel_ensure;
 #[path = "kernel_examine.rs"]
 mod kernel_examine;
+#[path = "kernel_goes_on.rs"]
+mod kernel_goes_on;
 #[path = "kernel_grow.rs"]
 mod kernel_grow;
 #[path = "kernel_grow_bitmap.rs"]

@@ -201,10 +201,10 @@ pub static TABLE: &[Opt] = &[
     opt(Id::PidFile, "pid-file", Value, F, Nothing).short('i', F),
     opt(Id::Syslog, "syslog", Flag, F, Nothing).short('y', F),
     opt(Id::NoSharing, "no-sharing", Flag, F, Always(Mode::Monitor)),
-    opt(Id::BackupFile, "backup-file", Value, A.or(G), Nothing).later(),
-    opt(Id::InvalidBackup, "invalid-backup", Flag, A, Nothing).later(),
+    opt(Id::BackupFile, "backup-file", Value, A.or(G), Nothing),
+    opt(Id::InvalidBackup, "invalid-backup", Flag, A, Nothing),
     opt(Id::ArraySize, "array-size", Value, G, Nothing).short('Z', G),
-    opt(Id::Continue, "continue", Flag, G, Nothing).later(),
+    opt(Id::Continue, "continue", Flag, G, Nothing),
     opt(Id::RebuildMap, "rebuild-map", Flag, I, Nothing).short('r', I),
     opt(Id::Path, "path", Value, I, Nothing),
 

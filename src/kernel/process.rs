@@ -14,6 +14,13 @@ pub fn with_all_signals(command: &mut Command) -> &mut Command {
     unsafe { command.process_group(0).pre_exec(unblock) }
 }
 
+/// Has the program run in a session of its own: the end of this one's terminal does not end it.
+pub fn in_own_session(command: &mut Command) -> &mut Command {
+    let leave = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the closure calls setsid(2) only, which is async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(leave) }
+}
+
 /// Goes on in a child as well: `None` there, the child's id in the parent.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use crate::bitmap::summary::BitmapSummary;
 use crate::level::{Level, MOST_RAID6};
 use crate::plan::create::sizing::sync_sectors;
 use crate::superblock::Version;
+use crate::superblock::reshape::Reshape;
 use crate::superblock::v1::{Minor, Role, SUPER_BYTES, SuperV1, feature};
 use crate::units::{Bytes, SECTOR_BYTES, Sectors};
 
@@ -28,6 +29,7 @@ pub fn check(sb: &SuperV1, version: Version, bitmap: Option<&BitmapSummary>, dev
             sb.raid_disks()
         ));
     }
+    Reshape::of(sb)?;
     match bitmap.filter(|bitmap| bitmap.kind == Kind::Lockless) {
         Some(bitmap) => lockless_fits(sb, version, bitmap, device)
             .and_then(|()| lockless_says(sb, bitmap))

@@ -5,6 +5,7 @@
 pub mod field;
 pub mod foreign;
 pub mod raid_log;
+pub mod reshape;
 pub mod v0;
 pub mod v1;
 mod version;

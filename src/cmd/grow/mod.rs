@@ -8,6 +8,7 @@ mod gather;
 mod knobs;
 mod reshape;
 mod size;
+pub mod worker;
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[must_use]
 pub fn run(req: &GrowRequest) -> Exit {
     let host = Host::default();
-    match open(&host, req).and_then(|array| all(&host, req, array)) {
+    let done = open(&host, req).and_then(|array| match changes(req)?.as_slice() {
+        [Change::Continue] => go_on(&host, req, array),
+        _ => all(&host, req, array),
+    });
+    match done {
         Ok(()) => Exit::OK,
         Err(refusal) => {
             refusal.lines.iter().for_each(complain);
@@ -48,6 +53,16 @@ fn open(host: &Host, req: &GrowRequest) -> Result<OpenArray, Refusal> {
             OpenError::NotMd => format!("{shown} does not appear to be an md device"),
         })
     })
+}
+
+/// `--continue`: the array is not open meanwhile, so that it can be stopped.
+fn go_on(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> {
+    let job = worker::Job { devname: array.name.devname.clone(), backup: req.backup_file.clone() };
+    drop(array);
+    if req.common.plan {
+        return Ok(());
+    }
+    worker::follow(host, &job)
 }
 
 fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> {
@@ -72,7 +87,11 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
         Change::Reshape => reshape::run(running),
         Change::Policy => reshape::policy(running),
         Change::Add => reshape::longer(running),
-        Change::Continue => Err(not_built(change.option(running.req))),
+        Change::Continue => {
+            // Whoever looks after it must not keep the array from being stopped: it is not open meanwhile.
+            let devname = running.array.name.devname.clone();
+            Err(Refusal::new(format!("--continue stands alone: mdadm --grow --continue /dev/{devname}")))
+        }
     }
 }
 

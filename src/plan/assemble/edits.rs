@@ -4,10 +4,11 @@ use super::rank::{Ranking, Verdict};
 use super::table::{lines, rows};
 use super::{Line, Matched, Wishes};
 use crate::level::Level;
-use crate::plan::create::slots::enough;
+use crate::plan::incremental::able;
 use crate::superblock::Version;
+use crate::superblock::reshape::all_slots;
 use crate::superblock::v0::SuperV0;
-use crate::superblock::v1::{Role, SuperV1};
+use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// A member's superblock, and what of it changed.
 #[derive(Debug, Clone)]
@@ -64,12 +65,20 @@ impl Edits {
 /// Halves that have each run without the other have been refused before ([`super::split`]).
 pub fn force(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) {
     let Some(best) = members.get(ranking.chosen).map(|m| &m.member.sb) else { return };
-    let level = Level::from_raw(best.level_raw());
-    let is_enough =
-        |ranking: &Ranking| level.is_some_and(|l| enough(l, best.layout(), &ranking.active(best.raid_disks())));
+    let is_enough = |ranking: &Ranking| able(best, &ranking.active(all_slots(best)));
+    // What has moved since then is not where a member of an earlier stage has it.
+    let stage =
+        |sb: &SuperV1| (sb.has(feature::RESHAPE_ACTIVE), sb.reshape_position(), sb.delta_disks(), sb.raid_disks());
+    let same_stage = |i: usize| {
+        members.get(i).is_some_and(|m| {
+            stage(&m.member.sb) == stage(best)
+                || !(best.has(feature::RESHAPE_ACTIVE) || m.member.sb.has(feature::RESHAPE_ACTIVE))
+        })
+    };
     let mut taken = Vec::new();
     while !is_enough(ranking) {
-        let stale = ranking.verdicts.iter().enumerate().filter(|(_, v)| matches!(v, Verdict::Stale(_)));
+        let stale =
+            ranking.verdicts.iter().enumerate().filter(|(i, v)| matches!(v, Verdict::Stale(_)) && same_stage(*i));
         let events = |i: usize| members.get(i).map_or(0, |m| m.member.sb.events());
         let Some(most) = stale.clone().map(|(i, _)| events(i)).max() else { break };
         let same: Vec<usize> = stale.map(|(i, _)| i).filter(|i| events(*i) == most).collect();
@@ -105,7 +114,7 @@ pub fn force(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, ed
     for (i, slot) in &taken {
         take(wishes, members, ranking.chosen, (*i, *slot), edits);
     }
-    mark_clean(wishes, best, level, ranking, !taken.is_empty(), edits);
+    mark_clean(wishes, best, Level::from_raw(best.level_raw()), ranking, !taken.is_empty(), edits);
 }
 
 fn take(wishes: &Wishes, members: &[Matched<'_>], chosen: usize, (i, slot): (usize, u32), edits: &mut Edits) {
@@ -138,7 +147,7 @@ fn mark_clean(
     changed: bool,
     edits: &mut Edits,
 ) {
-    let degraded = ranking.active(best.raid_disks()).contains(&false);
+    let degraded = ranking.active(all_slots(best)).contains(&false);
     // A PPL is made for that, and is replayed only into an array that is not marked clean.
     let dirty = best.resync_offset() != u64::MAX && !best.has_ppl() && level.is_some_and(Level::is_parity) && degraded;
     if !changed && !dirty {

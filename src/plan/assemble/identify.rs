@@ -3,7 +3,7 @@
 use super::{Candidate, Content, Line, Matched, Member, Update, Wishes};
 use crate::error::{Exit, Refusal};
 use crate::superblock::Version;
-use crate::superblock::v1::{MAGIC, SuperV1, feature};
+use crate::superblock::v1::{MAGIC, SuperV1};
 
 /// The members, and what is said about the other devices.
 #[derive(Debug, Default)]
@@ -92,14 +92,7 @@ fn usable<'a>(wishes: &Wishes, candidate: &'a Candidate, others: Option<Version>
             "{shown} holds {name}: arrays of that kind are not assembled by this version of mdadm-rs"
         ))),
         Content::Broken(why) => Err(aborted(format!("the superblock on {shown} is damaged: {why}"))),
-        Content::Member(member) => {
-            if member.sb.has(feature::RESHAPE_ACTIVE) {
-                return Err(Refusal::new(format!(
-                    "{shown} is in the middle of a reshape: this version of mdadm-rs does not continue one; nothing was changed"
-                )));
-            }
-            Ok(member)
-        }
+        Content::Member(member) => Ok(member),
     }
 }
 

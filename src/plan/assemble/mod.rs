@@ -14,6 +14,7 @@ pub mod naming;
 mod old_updates;
 mod ppl;
 pub mod rank;
+pub mod reshape;
 pub mod settings;
 mod split;
 pub mod start;

@@ -4,6 +4,7 @@ use super::table::{lines, rows};
 use super::{Line, Matched, knows_slot};
 use crate::error::Refusal;
 use crate::superblock::Version;
+use crate::superblock::reshape::all_slots;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// What becomes of a member.
@@ -59,7 +60,7 @@ impl Ranking {
 /// The slot that a member fills or will fill.
 pub(super) fn slot_of(sb: &SuperV1) -> Option<u32> {
     match sb.role() {
-        Role::Slot(slot) if u32::from(slot) < sb.raid_disks() => Some(slot.into()),
+        Role::Slot(slot) if u32::from(slot) < all_slots(sb) => Some(slot.into()),
         _ => None,
     }
 }

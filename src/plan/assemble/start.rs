@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::incremental::{Count, count as count_members};
 use crate::superblock::Version;
+use crate::superblock::reshape::all_slots;
 use crate::superblock::v1::{Role, SuperV1, feature};
 
 /// What is done with the array, and what is said.
@@ -25,7 +26,7 @@ pub struct Start {
 #[must_use]
 pub fn start(wishes: &Wishes, sb: &SuperV1, ranking: &Ranking) -> Start {
     let disks = sb.raid_disks();
-    let active = ranking.active(disks);
+    let active = ranking.active(all_slots(sb));
     let Count { there, rebuilding, known, able, dirty } = count_members(sb, ranking);
     let spares = ranking.count(|v| *v == Verdict::Spare);
     let tail = suffix(rebuilding, spares);

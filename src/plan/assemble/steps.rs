@@ -7,13 +7,14 @@ use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
 use super::split::refuse_split;
 use super::start::{Start, journal, slot_number, slot_words, start};
-use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, settings, updates};
+use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, reshape, settings, updates};
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
 use crate::plan::create::Node;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
+use crate::superblock::reshape::all_slots;
 use crate::superblock::v1::{SuperV1, devflag, feature};
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
@@ -81,10 +82,13 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
-    let missing = ranking.active(sb.raid_disks()).iter().filter(|a| !**a).count();
+    let missing = ranking.active(all_slots(&sb)).iter().filter(|a| !**a).count();
     let (version, uuid) = (edits.version.unwrap_or(best.member.version), best.member.sb.set_uuid());
     let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
     lines.extend(file.lines);
+    if start.go {
+        reshape::check(wishes, &sb, &members).map_err(|r| (lines.clone(), r))?;
+    }
     let mut plan =
         if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };
     if start.waits {
@@ -130,7 +134,7 @@ fn order(members: &[Matched<'_>], ranking: &Ranking) -> Vec<usize> {
 /// What `--verbose` says of each member that is added and each slot that stays empty.
 fn added(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking) -> Vec<Line> {
     let mut lines = Vec::new();
-    let disks = members.get(ranking.chosen).map_or(0, |m| m.member.sb.raid_disks());
+    let disks = members.get(ranking.chosen).map_or(0, |m| all_slots(&m.member.sb));
     let mut empty = (0..disks)
         .filter(|slot| {
             let has =

@@ -3,6 +3,7 @@
 use crate::level::Level;
 use crate::plan::assemble::rank::{Ranking, Verdict};
 use crate::plan::create::slots::enough;
+use crate::superblock::reshape::{Reshape, all_slots};
 use crate::superblock::v1::{Role, SuperV1};
 
 /// Members that are there.
@@ -28,10 +29,21 @@ impl Count {
     }
 }
 
+/// Whether all data can be read: `active` says of each slot, those of before and after a reshape, whether its member is there.
+#[must_use]
+pub fn able(sb: &SuperV1, active: &[bool]) -> bool {
+    let Some(level) = Level::from_raw(sb.level_raw()) else { return false };
+    let first = |n: u32| active.get(..usize::try_from(n).unwrap_or(0)).unwrap_or(active);
+    match Reshape::of(sb) {
+        Ok(Some(r)) => [r.old, r.new].iter().all(|a| enough(level, a.layout, first(a.slots))),
+        _ => enough(level, sb.layout(), active),
+    }
+}
+
 /// Counts by the superblock of the freshest member.
 #[must_use]
 pub fn count(sb: &SuperV1, ranking: &Ranking) -> Count {
-    let disks = sb.raid_disks();
+    let disks = all_slots(sb);
     let active = ranking.active(disks);
     let there = active.iter().filter(|a| **a).count();
     let level = Level::from_raw(sb.level_raw());
@@ -40,7 +52,7 @@ pub fn count(sb: &SuperV1, ranking: &Ranking) -> Count {
         there,
         rebuilding: ranking.count(|v| matches!(v, Verdict::Rebuilding(_) | Verdict::Replacement(_))),
         known: sb.roles().iter().filter(|r| matches!(r, Role::Slot(s) if u32::from(*s) < disks)).count(),
-        able: there > 0 && level.is_some_and(|l| enough(l, sb.layout(), &active)),
+        able: there > 0 && able(sb, &active),
         dirty: unclean && active.contains(&false),
     }
 }

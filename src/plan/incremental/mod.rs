@@ -6,7 +6,7 @@
 
 mod count;
 
-pub use count::{Count, count};
+pub use count::{Count, able, count};
 
 use std::path::Path;
 
@@ -24,6 +24,8 @@ use super::step::{MemberBy, Plan, Step};
 use crate::bitmap::header::Kind;
 use crate::error::{Exit, Refusal};
 use crate::host::conf::SysfsLine;
+use crate::level::Level;
+use crate::superblock::reshape;
 use crate::superblock::v1::feature;
 use crate::uuid::Uuid;
 
@@ -133,7 +135,8 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
     let counted = count(&best, &ranking);
     let journal = best.has(feature::JOURNAL) && !ranking.verdicts.contains(&Verdict::Journal);
     let mut outcome = outcome(facts.run, &counted, journal);
-    if matches!(outcome, Outcome::Start { .. }) && best.has(feature::RESHAPE_ACTIVE) {
+    let reshape = reshape::of(&best, members.iter().map(|m| &m.member.sb));
+    if matches!(outcome, Outcome::Start { .. }) && reshape.is_some_and(|r| r.start() != reshape::Start::ByItself) {
         outcome = Outcome::Reshaping;
     }
     let starts = matches!(outcome, Outcome::Start { .. });
@@ -296,12 +299,19 @@ impl Maker<'_> {
         let devname = self.devname();
         steps.push(match outcome {
             Outcome::Start { complete: true, .. } if !self.facts.foreign => Step::RunArray { devname },
+            // Not writable, the kernel reads what has moved from where it was.
+            _ if self.is_moving_raid10() => Step::RunArray { devname },
             _ => Step::Sysfs { devname, attr: "array_state".into(), value: "read-auto".into(), verify: None },
         });
         let uuid = self.members.get(self.ranking.chosen).map_or(Uuid::ZERO, |m| m.member.sb.set_uuid());
         steps.extend(settings::steps(self.facts.settings, uuid, &self.facts.node.path, &self.facts.node.devname));
         steps.push(Step::Uevent { devname: self.devname() });
         Plan { steps }
+    }
+
+    fn is_moving_raid10(&self) -> bool {
+        let best = self.members.get(self.ranking.chosen).map(|m| &m.member.sb);
+        best.is_some_and(|sb| sb.has(feature::RESHAPE_ACTIVE) && Level::from_raw(sb.level_raw()) == Some(Level::Raid10))
     }
 
     fn take_out(&self, i: usize) -> Option<Step> {

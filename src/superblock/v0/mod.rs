@@ -284,6 +284,11 @@ impl SuperV0 {
         self.pair(word::RESHAPE_POSITION)
     }
 
+    /// Sets the next array sector to reshape.
+    pub fn put_reshape_position(&mut self, sector: u64) {
+        self.put_pair(word::RESHAPE_POSITION, sector);
+    }
+
     /// The array's uuid: four words, each in big-endian order, as md prints them.
     #[must_use]
     pub fn uuid(&self) -> Uuid {

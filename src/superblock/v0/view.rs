@@ -38,7 +38,12 @@ impl SuperV0 {
             sb.set_bitmap_offset(BITMAP_OFFSET);
         }
         if self.minor_version() == 91 {
-            features |= feature::RESHAPE_ACTIVE;
+            features |= feature::RESHAPE_ACTIVE | if self.delta_disks() < 0 { feature::RESHAPE_BACKWARDS } else { 0 };
+            sb.set_reshape_position(self.reshape_position());
+            sb.set_new_level_raw(self.new_level_raw());
+            sb.set_delta_disks(self.delta_disks());
+            sb.set_new_layout(self.new_layout());
+            sb.set_new_chunk(self.new_chunk_bytes() / 512);
         }
         sb.set_feature_map(features);
         sb.set_max_dev(u32::try_from(MAX_DISKS).unwrap_or(0));
@@ -97,6 +102,9 @@ impl SuperV0 {
         } else if view.resync_offset() == 0 {
             self.set_state(self.state() & !state::CLEAN);
             self.set_recovery_cp(0);
+        }
+        if self.minor_version() == 91 {
+            self.put_reshape_position(view.reshape_position());
         }
         for n in 0..MAX_DISKS {
             let Role::Slot(slot) = view.role_at(u32::try_from(n).unwrap_or(u32::MAX)) else { continue };

@@ -1,0 +1,138 @@
+//! Who looks after a reshape while it runs: saves stripes before the kernel moves them, lets it go on, and cleans up behind it.
+//! It goes on when the terminal closes, and after a restart `--assemble`, `-I` or the shipped unit start it again.
+//!
+//! **Every reshape of raid4, raid5 and raid6 needs it**, also where the data offset moves: the kernel knows of that only from the next
+//! assembly on ([`crate::superblock::reshape::Reshape::reach`]). So whoever starts one stores 0 in `sync_max` before `reshape` in
+//! `sync_action` (Linux refuses that once it runs, `max_sync_store` in md.c; mdadm 4.6 does it then, and loses data), and calls [`launch`] after it.
+
+mod watch;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Exit, Refusal, reason};
+use crate::host::Host;
+use crate::kernel::process::in_own_session;
+use crate::sysfs::attr;
+use crate::sysfs::value::Maybe;
+
+/// How long a worker may take until it has taken over.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A reshape to look after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Kernel name of the array.
+    pub devname: String,
+    /// Where stripes are saved, if they have to be; `None`: the worker finds it out.
+    pub backup: Option<PathBuf>,
+}
+
+/// Has another process look after it, and gives that back once it does: the unit where systemd runs (MDADM_NO_SYSTEMCTL says
+/// that it does not), else a process that the end of the terminal does not end.
+///
+/// # Errors
+/// Neither could be started, or it could not take over: what it said.
+pub fn launch(host: &Host, job: &Job) -> Result<(), Refusal> {
+    if by_systemd(host, job) {
+        return Ok(());
+    }
+    let cannot = |e: std::io::Error| {
+        let refusal =
+            Refusal::new(format!("cannot start what looks after the reshape of {}: {}", job.devname, reason(&e)));
+        refusal.hint(format!("the reshape waits; to go on: mdadm --grow --continue /dev/{}", job.devname))
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["--grow", "--continue"]).arg(host.dev.join(&job.devname));
+    if let Some(path) = &job.backup {
+        command.arg("--backup-file").arg(path);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = in_own_session(&mut command).spawn().map_err(cannot)?;
+    taken_over(host, job, child)
+}
+
+/// Waits until the child has the lock; what it says until then is ours to say.
+fn taken_over(host: &Host, job: &Job, mut child: Child) -> Result<(), Refusal> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(_)) | Err(_) => break,
+            Ok(None) => {}
+        }
+        if lock(host, &job.devname).is_ok_and(|free| free.is_none()) {
+            return Ok(());
+        }
+        sleep(PAUSE);
+    }
+    let mut said = String::new();
+    let _ = child.kill().and_then(|()| child.stderr.take().map_or(Ok(0), |mut e| e.read_to_string(&mut said)));
+    let said = said.lines().map(|l| l.strip_prefix("mdadm: ").unwrap_or(l).to_owned());
+    let refusal = Refusal::new(format!("nothing looks after the reshape of {}, which waits", job.devname));
+    let refusal = said.fold(refusal, Refusal::hint);
+    Err(refusal.hint(format!("to go on: mdadm --grow --continue /dev/{}", job.devname)))
+}
+
+/// The unit has no arguments but the array's name: it finds the backup by the link that the reference makes too.
+fn by_systemd(host: &Host, job: &Job) -> bool {
+    if std::env::var_os("MDADM_NO_SYSTEMCTL").is_some() || !host.run.with_file_name("systemd").join("system").is_dir() {
+        return false;
+    }
+    if let Some(path) = &job.backup {
+        let link = host.run.join(format!("backup_file-{}", job.devname));
+        let _ = std::fs::remove_file(&link);
+        if std::fs::canonicalize(path).and_then(|whole| std::os::unix::fs::symlink(whole, &link)).is_err() {
+            return false;
+        }
+    }
+    let unit = format!("mdadm-grow-continue@{}.service", job.devname);
+    let mut command = Command::new("systemctl");
+    command.args(["restart", &unit]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The lock of the one who looks after an array's reshape; `None` while another has it.
+fn lock(host: &Host, devname: &str) -> std::io::Result<Option<Flock<std::fs::File>>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::create_dir_all(&host.run)?;
+    let path = host.run.join(format!("grow-{devname}.lock"));
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, e)) => Err(e.into()),
+    }
+}
+
+/// Looks after it until it is done, in this process; at once where the kernel does all by itself.
+///
+/// # Errors
+/// No reshape is under way, another process looks after it, or it stopped before its end.
+pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
+    let shown = host.dev.join(&job.devname).display().to_string();
+    let failed = |e: std::io::Error| Refusal::new(format!("cannot lock {}: {}", host.run.display(), reason(&e)));
+    let Some(_lock) = lock(host, &job.devname).map_err(failed)? else {
+        return Err(Refusal::new(format!("another process looks after the reshape of {shown} already")));
+    };
+    let array = host.sysfs.array(&job.devname);
+    if array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_none() {
+        return Err(Refusal::new(format!("there is no reshape to continue on {shown}")).with_exit(Exit::USAGE));
+    }
+    watch::watch(&watch::Watched { host, array, shown }, job)
+}

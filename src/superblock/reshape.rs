@@ -1,0 +1,247 @@
+//! A reshape that is under way, as the superblocks tell of it, checked before anything is computed with it.
+//!
+//! The rules are those of the kernel: `super_1_validate` in md.c, `raid5_run` and `reshape_request` in raid5.c. It divides by what it
+//! finds there, so numbers that cannot be must not reach it.
+
+use super::v1::{SuperV1, feature};
+use crate::layout;
+use crate::level::{Level, MOST_RAID6};
+
+/// Slots that any superblock can name.
+const MOST_SLOTS: u32 = 1920;
+
+/// How the array's data lies on the members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arranged {
+    /// Number of slots.
+    pub slots: u32,
+    /// Layout number.
+    pub layout: u32,
+    /// Sectors of the array's chunk.
+    pub chunk: u32,
+}
+
+/// A reshape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reshape {
+    /// Level, before and after.
+    pub level: Level,
+    /// How it was.
+    pub old: Arranged,
+    /// How it will be.
+    pub new: Arranged,
+    /// It goes from the end of the array to its start.
+    pub backwards: bool,
+    /// Sector of the array up to which (backwards: from which) data has moved.
+    pub position: u64,
+    /// Used sectors of each member.
+    pub size: u64,
+    /// Sectors by which the data moves on the members, the least of them.
+    pub moves: i64,
+}
+
+/// What a start takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The kernel goes on by itself.
+    ByItself,
+    /// In place: data is overwritten by its own new form all the way, so somebody has to save it and to tell how far it may go.
+    Watched,
+    /// What lies in the way was being overwritten: it has to be put back first.
+    TooEarly,
+}
+
+impl Reshape {
+    /// What the superblock says; `None` where no reshape is under way.
+    ///
+    /// # Errors
+    /// What cannot be.
+    pub fn of(sb: &SuperV1) -> Result<Option<Reshape>, String> {
+        if !sb.has(feature::RESHAPE_ACTIVE) {
+            return Ok(None);
+        }
+        let level = Level::from_raw(sb.level_raw());
+        let Some(level) = level.filter(|l| matches!(l, Level::Raid4 | Level::Raid5 | Level::Raid6 | Level::Raid10))
+        else {
+            return Err(format!("it is in a reshape, which level {} has none of", sb.level_raw()));
+        };
+        if sb.new_level_raw() != sb.level_raw() {
+            return Err(format!("its reshape is to level {}, which the kernel cannot go on with", sb.new_level_raw()));
+        }
+        let delta = sb.delta_disks();
+        let before = i64::from(sb.raid_disks()) - i64::from(delta);
+        let Some(before) = u32::try_from(before).ok().filter(|n| *n <= MOST_SLOTS) else {
+            return Err(format!("its reshape is from {before} members to {}", sb.raid_disks()));
+        };
+        let reshape = Reshape {
+            level,
+            old: Arranged { slots: before, layout: sb.layout(), chunk: sb.chunksize() },
+            new: Arranged { slots: sb.raid_disks(), layout: sb.new_layout(), chunk: sb.new_chunk() },
+            backwards: delta < 0 || (delta == 0 && sb.has(feature::RESHAPE_BACKWARDS)),
+            position: sb.reshape_position(),
+            size: sb.size(),
+            moves: moves(sb),
+        };
+        reshape.check().map(|()| Some(reshape))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for a in [&self.old, &self.new] {
+            let parity = self.parity();
+            let most = if self.level == Level::Raid6 { MOST_RAID6 } else { MOST_SLOTS };
+            if a.slots <= parity || a.slots > most || (self.level == Level::Raid10 && a.slots < 2) {
+                return Err(format!("its reshape is from {} members to {}", self.old.slots, self.new.slots));
+            }
+            if a.chunk < 8 || !a.chunk.is_power_of_two() || u64::from(a.chunk) > self.size {
+                return Err(format!("its reshape has a chunk of {} sectors", a.chunk));
+            }
+            let known = self.level == Level::Raid4 || layout::name(self.level, a.layout).is_some();
+            if !known || (self.level == Level::Raid10 && a.layout >> 19 != 0) {
+                return Err(format!("its reshape has layout {:#x}", a.layout));
+            }
+        }
+        if self.level != Level::Raid10 {
+            let most = self.array_sectors(&self.old).max(self.array_sectors(&self.new));
+            if self.position > most {
+                return Err(format!("its reshape is at sector {} of {most}", self.position));
+            }
+            if !self.position.is_multiple_of(self.step()) {
+                return Err(format!("its reshape is at sector {}, in the middle of a stripe", self.position));
+            }
+        }
+        Ok(())
+    }
+
+    /// Members of a stripe that hold no data of their own.
+    #[must_use]
+    pub fn parity(&self) -> u32 {
+        match self.level {
+            Level::Raid6 => 2,
+            Level::Raid10 => 0,
+            _ => 1,
+        }
+    }
+
+    /// Members' worth of data in a stripe.
+    #[must_use]
+    pub fn data(&self, a: &Arranged) -> u64 {
+        u64::from(a.slots.saturating_sub(self.parity()).max(1))
+    }
+
+    /// Sectors of the array that are in one arrangement (kernel: `raid5_size`).
+    #[must_use]
+    pub fn array_sectors(&self, a: &Arranged) -> u64 {
+        let chunk = u64::from(self.old.chunk.max(self.new.chunk)).max(1);
+        (self.size / chunk * chunk).saturating_mul(self.data(a))
+    }
+
+    /// Sectors of each member that move at a time (kernel: `reshape_sectors`).
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        u64::from(self.old.chunk.max(self.new.chunk)).max(1)
+    }
+
+    /// The same in sectors of the array: positions are multiples of it.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.rows().saturating_mul(self.data(&self.new))
+    }
+
+    /// What the kernel wants to be sure of before it goes on.
+    #[must_use]
+    pub fn start(&self) -> Start {
+        if self.level == Level::Raid10 {
+            return Start::ByItself;
+        }
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX / 4);
+        let new = signed(self.position / self.step() * self.rows());
+        let old = signed(self.position / (self.rows() * self.data(&self.old)).max(1) * self.rows());
+        if self.old.slots == self.new.slots {
+            let moves = self.moves.unsigned_abs();
+            let far = moves >= u64::from(self.old.chunk) && moves >= u64::from(self.new.chunk);
+            return if far { Start::ByItself } else { Start::Watched };
+        }
+        let early =
+            if self.backwards { new.saturating_add(self.moves) <= old } else { new >= old.saturating_sub(self.moves) };
+        if early { Start::TooEarly } else { Start::ByItself }
+    }
+
+    /// Up to which position it may go without overwriting anything that is needed if it stops there and the superblocks still say
+    /// [`Reshape::position`]; that position itself where not even one step may be taken, and data has to be saved before.
+    ///
+    /// The kernel should see to that itself (`reshape_request`), but `conf->min_offset_diff`, by which it knows that data moves on
+    /// the members, is set at assembly only: a reshape of raid4/5/6 that was begun on the running array is not safe until then
+    /// (Linux 7.2; seen: data lost by a plain --stop).
+    #[must_use]
+    pub fn reach(&self) -> u64 {
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX / 4);
+        let written = signed(self.position / self.data(&self.new));
+        let old = self.data(&self.old);
+        let room = if self.backwards {
+            written.saturating_add(self.moves).saturating_sub(signed(self.position.div_ceil(old)))
+        } else {
+            signed(self.position / old).saturating_sub(written).saturating_sub(self.moves)
+        };
+        let steps = u64::try_from(room).unwrap_or(0) / self.rows();
+        self.after(steps)
+    }
+
+    /// The position after so many steps more, at most the last one.
+    #[must_use]
+    pub fn after(&self, steps: u64) -> u64 {
+        let far = steps.saturating_mul(self.step());
+        match self.backwards {
+            true => self.position.saturating_sub(far),
+            false => self.position.saturating_add(far).min(self.end()),
+        }
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        if self.backwards { 0 } else { self.array_sectors(&self.new) }
+    }
+
+    /// A position in the terms of `sync_max` and `sync_completed`: sectors of each member, from where the reshape begins.
+    #[must_use]
+    pub fn as_sync(&self, position: u64) -> u64 {
+        let done = if self.backwards { self.array_sectors(&self.new).saturating_sub(position) } else { position };
+        done / self.data(&self.new)
+    }
+
+    /// It has nothing left to move.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        if self.backwards { self.position == 0 } else { self.position >= self.end() }
+    }
+
+    /// Slots that are in use before or after.
+    #[must_use]
+    pub fn all_slots(&self) -> u32 {
+        self.old.slots.max(self.new.slots)
+    }
+}
+
+/// The reshape that the chosen superblock tells of, with the least move of all members (kernel: `min_offset_diff`); `None` where
+/// there is none, or none that could be ([`Reshape::of`] has said so before).
+#[must_use]
+pub fn of<'a>(best: &SuperV1, members: impl Iterator<Item = &'a SuperV1>) -> Option<Reshape> {
+    let mut reshape = Reshape::of(best).ok().flatten()?;
+    let all = members.filter(|sb| sb.has(feature::RESHAPE_ACTIVE)).map(moves);
+    let least = if reshape.backwards { all.min() } else { all.max() };
+    reshape.moves = least.unwrap_or(reshape.moves);
+    Some(reshape)
+}
+
+/// Sectors by which the data of one member moves.
+#[must_use]
+pub fn moves(sb: &SuperV1) -> i64 {
+    if sb.has(feature::NEW_OFFSET) { sb.new_offset().into() } else { 0 }
+}
+
+/// Slots that are in use, before or after a reshape.
+#[must_use]
+pub fn all_slots(sb: &SuperV1) -> u32 {
+    let more = if sb.has(feature::RESHAPE_ACTIVE) { sb.delta_disks().min(0).unsigned_abs() } else { 0 };
+    sb.raid_disks().saturating_add(more).min(MOST_SLOTS)
+}
