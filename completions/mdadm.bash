@@ -23,7 +23,7 @@ _mdadm() {
 
     case "${cmd}" in
         mdadm)
-            opts="-A -B -C -D -E -F -G -I -Q -X -h -V -v -q -l -n -x -z -e -k -u -N -s -U -R -S -o -w -Y -t -d -1 -i -y -Z --manage --misc --assemble --build --create --detail --examine --monitor --follow --grow --incremental --zero-superblock --query --examine-bitmap --auto-detect --detail-platform --kill-subarray --update-subarray --udev-rules --offroot --examine-badblocks --dump --restore --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --write-zeroes --metadata --bitmap --bitmap-chunk --write-behind --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --nodes --home-cluster --write-journal --consistency-policy --logical-block-size --uuid --super-minor --name --config --scan --force --update --add --add-spare --add-journal --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --no-degraded --wait --wait-clean --action --cluster-confirm --brief --no-devices --export --test --prefer --mail --alert --program --increment --delay --daemonize --daemonise --oneshot --pid-file --syslog --no-sharing --backup-file --invalid-backup --array-size --continue --rebuild-map --path --json --plan --offline --saved-metadata --restore-saved --ensure --ensure-absent --map --ranges --watch --bitmap-idle --proactive-sync --allow-sector-size-change --metrics --health --check --check-time --check-speed"
+            opts="-A -B -C -D -E -F -G -I -Q -X -h -V -v -q -l -n -x -z -e -k -u -N -s -U -R -S -o -w -Y -t -d -1 -i -y -Z --manage --misc --assemble --build --create --detail --examine --monitor --follow --grow --incremental --zero-superblock --query --examine-bitmap --auto-detect --detail-platform --kill-subarray --update-subarray --udev-rules --offroot --examine-badblocks --dump --restore --help --help-options --version --verbose --quiet --rounding --chunk --level --parity --layout --raid-disks --raid-devices --spare-disks --spare-devices --size --auto --assume-clean --write-zeroes --metadata --bitmap --bitmap-chunk --write-behind --write-mostly --failfast --nofailfast --re-add --homehost --data-offset --nodes --home-cluster --write-journal --consistency-policy --logical-block-size --compat-kernel --uuid --super-minor --name --config --scan --force --update --add --add-spare --add-journal --remove --set-faulty --fail --replace --with --run --stop --readonly --readwrite --no-degraded --wait --wait-clean --action --cluster-confirm --brief --no-devices --export --test --prefer --mail --alert --program --increment --delay --daemonize --daemonise --oneshot --pid-file --syslog --no-sharing --backup-file --invalid-backup --array-size --continue --rebuild-map --path --json --plan --offline --saved-metadata --restore-saved --ensure --ensure-absent --map --ranges --watch --bitmap-idle --proactive-sync --allow-sector-size-change --metrics --health --check --check-time --check-speed"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -158,6 +158,10 @@ _mdadm() {
                     return 0
                     ;;
                 --logical-block-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compat-kernel)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,6 +32,7 @@ complete -c mdadm -l write-journal -d 'log writes to a raid4/5/6 on this device 
 complete -c mdadm -s k -l consistency-policy -d 'resync, bitmap, journal or ppl' -r -f -a "resync\t''
 bitmap\t''"
 complete -c mdadm -l logical-block-size -d 'sectors of the array, larger than its members\' (Linux 6.19)' -r
+complete -c mdadm -l compat-kernel -d 'the oldest kernel that is to assemble the array: hold nothing that is newer' -r
 complete -c mdadm -s u -l uuid -d 'uuid of the new array' -r
 complete -c mdadm -l super-minor -d 'only members with this preferred minor (0.90); dev: that of the array' -r
 complete -c mdadm -s N -l name -d 'name of the new array, at most 32 bytes' -r

@@ -20,7 +20,7 @@ fn disk_files(dir: &Path, count: usize) -> Vec<PathBuf> {
 #[test]
 fn an_array_of_the_newest_kernel_is_refused_by_an_older_one_with_the_reason() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let disks = disk_files(dir.path(), 4);
+    let disks = disk_files(dir.path(), 6);
     boot_self(&disks, "guest_makes_arrays_that_take_a_new_kernel", NEWEST).finish().ok();
     boot_self(&disks, "guest_is_too_old_for_these_arrays", &older()).finish().ok();
     boot_self(&disks, "guest_has_these_arrays_as_they_were", NEWEST).finish().ok();
@@ -38,6 +38,21 @@ fn guest_makes_arrays_that_take_a_new_kernel() {
         vm::write_pattern("/dev/md0", 0, 8 * MIB, 6);
         mdadm("--stop /dev/md0").ok();
     }
+    // Told that older kernels are to assemble it, it holds nothing that they do not know.
+    let create = "--create /dev/md0 --run -l1 -n2 --assume-clean --compat-kernel=6.1 /dev/ubde /dev/ubdf";
+    for more in ["--bitmap=lockless", "--bitmap=none --logical-block-size=4096"] {
+        let out = mdadm(&format!("{create} {more}"));
+        assert!(out.status == 1 && out.stderr.contains("Linux 6.1 cannot assemble"), "{out:?}");
+        assert_eq!(mdadm("--examine /dev/ubde").status, 1);
+    }
+    let out = mdadm(&format!("{create} --bitmap=internal")).ok();
+    assert!(!out.stderr.contains("can assemble"), "{}", out.stderr);
+    assert_eq!(
+        (vm::attr("md0", "logical_block_size").as_str(), vm::attr("md0", "sync_action").as_str()),
+        ("0", "idle")
+    );
+    vm::write_pattern("/dev/md0", 0, 8 * MIB, 7);
+    mdadm("--stop /dev/md0").ok();
 }
 
 #[test]
@@ -60,6 +75,15 @@ fn guest_is_too_old_for_these_arrays() {
         assert_eq!(bitmap_of.stdout.contains("lockless"), bitmap == "lockless", "{}", bitmap_of.stdout);
     }
     assert_eq!(content(), before);
+    mdadm("--assemble /dev/md0 /dev/ubde /dev/ubdf").ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+    // The rescue system can take the record away.
+    let out = mdadm("--assemble /dev/md0 /dev/ubda /dev/ubdb");
+    assert!(out.stderr.contains("--update=no-logical-block-size"), "{}", out.stderr);
+    mdadm("--assemble /dev/md0 --update=no-logical-block-size /dev/ubda /dev/ubdb").ok();
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 6), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
 }
 
 #[test]
@@ -69,8 +93,19 @@ fn guest_has_these_arrays_as_they_were() {
         mdadm(&format!("--assemble /dev/md0 {pair}")).ok();
         assert_eq!(vm::attr("md0", "degraded"), "0");
         assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 6), [0; 0]);
+        let records = vm::attr("md0", "logical_block_size");
+        assert_eq!(records, if pair.contains("ubda") { "0" } else { "512" });
         mdadm("--stop /dev/md0").ok();
     }
+    mdadm("--assemble /dev/md0 /dev/ubde /dev/ubdf").ok();
+    assert_eq!(vm::attr("md0", "logical_block_size"), "0");
+    assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+    // Larger sectors than the members' must stay recorded.
+    mdadm("--create /dev/md0 --run -l1 -n2 --assume-clean -b none --logical-block-size=4096 /dev/ubdc /dev/ubdd").ok();
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm("--assemble /dev/md0 --update=no-logical-block-size /dev/ubdc /dev/ubdd");
+    assert!(out.status == 1 && out.stderr.contains("the array has sectors of 4096 bytes"), "{out:?}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Failfast, "", "I/O to members that follow fails quickly"),
     (Id::HomeHost, "NAME", "host that the array belongs to; any for no host"),
     (Id::DataOffset, "SIZE", "where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each"),
+    (Id::CompatKernel, "X.Y", "the oldest kernel that is to assemble the array: hold nothing that is newer"),
     (Id::LogicalBlockSize, "BYTES", "sectors of the array, larger than its members' (Linux 6.19)"),
     (Id::WriteJournal, "DEVICE", "log writes to a raid4/5/6 on this device before they go to the members"),
     (Id::ConsistencyPolicy, "POLICY", "resync, bitmap, journal or ppl"),

@@ -212,6 +212,11 @@ impl Line {
                 self.policy = Some(words::policy(&word).ok_or_else(bad)?);
             }
             Id::LogicalBlockSize => self.logical_block_size(&word)?,
+            Id::CompatKernel => {
+                self.compat_kernel = Some(words::kernel(&word).ok_or_else(|| {
+                    CliError::new(format!("--compat-kernel takes a version of Linux as in 6.1, not {word}"))
+                })?)
+            }
             Id::Uuid => {
                 if self.uuid.is_some() {
                     return Err(CliError::new(format!("uuid cannot be set twice.  Second value {word}.")));

@@ -109,6 +109,7 @@ fn create(line: Line) -> CreateRequest {
         write_behind: line.write_behind,
         write_zeroes: line.write_zeroes,
         logical_block_size: line.logical_block_size,
+        compat_kernel: line.compat_kernel,
         nodes: line.nodes,
         home_cluster: line.home_cluster,
         finest_chunk: line.finest_chunk,

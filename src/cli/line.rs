@@ -60,6 +60,7 @@ pub struct Line {
     pub write_behind: Option<u32>,
     pub write_zeroes: bool,
     pub logical_block_size: Option<u32>,
+    pub compat_kernel: Option<(u32, u32)>,
     pub nodes: Option<u32>,
     pub home_cluster: Option<String>,
     pub write_mostly: Option<bool>,

@@ -220,6 +220,8 @@ pub struct CreateRequest {
     pub write_zeroes: bool,
     /// `--logical-block-size`, bytes
     pub logical_block_size: Option<u32>,
+    /// `--compat-kernel`: the oldest that is to assemble it
+    pub compat_kernel: Option<(u32, u32)>,
     /// `--nodes`
     pub nodes: Option<u32>,
     /// `--home-cluster`

@@ -136,7 +136,14 @@ pub const UPDATES: &[&str] = &[
 ];
 
 /// Ours, of assemble mode: not in the reference's list.
-pub const OUR_UPDATES: &[&str] = &["bitmap=none", "bitmap=internal", "bitmap=lockless"];
+pub const OUR_UPDATES: &[&str] = &["bitmap=none", "bitmap=internal", "bitmap=lockless", "no-logical-block-size"];
+
+/// A version of Linux: `6.1`, `6.1.0-31-amd64`.
+#[must_use]
+pub fn kernel(word: &str) -> Option<(u32, u32)> {
+    let mut numbers = word.split(['.', '-']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
 
 /// Those of them that `--update-subarray` takes.
 pub const SUBARRAY_UPDATES: &[&str] = &["name", "ppl", "no-ppl", "bitmap", "no-bitmap"];

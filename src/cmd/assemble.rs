@@ -167,7 +167,7 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     }
     if decision.lockless {
         if let Some(line) = host.lacks_llbitmap() {
-            return Err(Refusal::new(line).hint(BITMAP_IS_LOCKLESS));
+            return Err(explained(Refusal::new(line).hint(BITMAP_IS_LOCKLESS), &decision));
         }
         let (level, degraded) = (Level::from_raw(decision.sb.level_raw()), decision.missing > 0);
         let warned = known_faults::warning(&host.release(), level, degraded, req.common.force > 0)?;
@@ -324,6 +324,7 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
         "bbl" => Update::Log(LogChange::Add),
         "no-bbl" => Update::Log(LogChange::Drop),
         "force-no-bbl" => Update::Log(LogChange::Forget),
+        "no-logical-block-size" => Update::NoBlockSize,
         "ppl" => Update::Ppl,
         "no-ppl" => Update::NoPpl,
         "home-cluster" => Update::HomeCluster,
@@ -368,9 +369,7 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
         if let Some(line) = &decision.start.on_failure {
             refusal = refusal.hint(line);
         } else {
-            refusal =
-                explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint);
-            refusal = refusal.hint("the kernel log (dmesg) has its reason");
+            refusal = explained(refusal, decision).hint("the kernel log (dmesg) has its reason");
         }
         return e.after.into_iter().fold(refusal, Refusal::hint);
     }
@@ -383,8 +382,12 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
     if of_bitmap {
         refusal = refusal.hint(BITMAP_IS_LOCKLESS);
     }
-    refusal = explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint);
-    e.after.into_iter().fold(refusal, Refusal::hint)
+    e.after.into_iter().fold(explained(refusal, decision), Refusal::hint)
+}
+
+/// With what the superblock tells of why this kernel may refuse the array.
+fn explained(refusal: Refusal, decision: &Decision) -> Refusal {
+    explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint)
 }
 
 /// Whether the running kernel is at least this one.

@@ -219,6 +219,9 @@ pub fn array(req: &CreateRequest, is: &Existing) -> Vec<Difference> {
     if let Some(bytes) = req.logical_block_size {
         f.differs(bytes == is.logical_block, "logical-block-size", bytes.to_string(), is.logical_block.to_string());
     }
+    if let Some((major, minor)) = req.compat_kernel.filter(|k| *k < (6, 19)) {
+        f.differs(is.logical_block == 0, "compat-kernel", format!("{major}.{minor}"), "6.19".to_owned());
+    }
     bitmap(req, is, &mut f);
     f.0
 }

@@ -66,7 +66,8 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
     }
     if !req.common.is_quiet() {
         let records = design.version != Version::V090;
-        let logical = records && array.sysfs.text("logical_block_size").ok().flatten().is_some();
+        let recorded = array.sysfs.text("logical_block_size").ok().flatten();
+        let logical = records && recorded.is_some_and(|bytes| !design.for_older || bytes.trim() != "0");
         match (logical, matches!(design.bitmap, NewBitmapKind::Lockless(_))) {
             (true, _) => complain(
                 "note: this kernel records the logical block size; only Linux 6.19 and later can assemble the array",

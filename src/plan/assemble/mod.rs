@@ -54,6 +54,8 @@ pub enum Update {
     Bitmap(BitmapTarget),
     /// 1.x: the bad-block log.
     Log(LogChange),
+    /// `no-logical-block-size`: older kernels may assemble it
+    NoBlockSize,
     /// 1.x, raid5: a partial parity log.
     Ppl,
     /// 1.x: no partial parity log.
@@ -142,6 +144,7 @@ impl Update {
             Update::Log(LogChange::Add) => "bbl",
             Update::Log(LogChange::Drop) => "no-bbl",
             Update::Log(LogChange::Forget) => "force-no-bbl",
+            Update::NoBlockSize => "no-logical-block-size",
             Update::Ppl => "ppl",
             Update::NoPpl => "no-ppl",
             Update::Metadata { .. } => "metadata",

@@ -98,7 +98,8 @@ pub fn explain(version: Version, sb: &SuperV1, kernel_records_block_size: bool) 
     }
     if sb.logical_block_size() != 0 && !kernel_records_block_size {
         lines.push(format!(
-            "the array records its logical block size ({} bytes): it takes Linux 6.19 or later to assemble it",
+            "the array records its logical block size ({} bytes): it takes Linux 6.19 or later to assemble it, or \
+             --update=no-logical-block-size, which takes the record away",
             sb.logical_block_size()
         ));
     }

@@ -21,6 +21,9 @@ pub fn update(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking, edits
     if let Update::Bitmap(target) = update {
         return super::bitmap_convert::convert(wishes, *target, members, ranking, edits);
     }
+    if *update == Update::NoBlockSize {
+        sectors_stay(members)?;
+    }
     for ((m, edited), verdict) in members.iter().zip(&mut edits.members).zip(&ranking.verdicts) {
         if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless) {
             continue;
@@ -34,6 +37,19 @@ pub fn update(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking, edits
         edits.lines.extend(remark(wishes, update, m));
     }
     Ok(())
+}
+
+/// Without the record an array has the largest sectors of its members: they must be those that it has now.
+fn sectors_stay(members: &[Matched<'_>]) -> Result<(), Refusal> {
+    let largest = members.iter().map(|m| m.candidate.block).max().unwrap_or(0);
+    let recorded = members.iter().map(|m| m.member.sb.logical_block_size()).max().unwrap_or(0);
+    if recorded == 0 || recorded == largest {
+        return Ok(());
+    }
+    Err(Refusal::new(format!(
+        "the array has sectors of {recorded} bytes; without the record they would be of {largest}, and what is on it might not \
+         be readable: nothing was changed"
+    )))
 }
 
 /// What else follows from it.
@@ -88,6 +104,12 @@ fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Res
         // All members together.
         Update::Bitmap(_) => {}
         Update::Log(change) => log(*change, m, e)?,
+        Update::NoBlockSize => {
+            if e.sb.logical_block_size() != 0 {
+                e.sb.set_logical_block_size(0);
+                e.what.push("logical block size not recorded".into());
+            }
+        }
         Update::Ppl => super::ppl::enable(m, e)?,
         Update::NoPpl => {
             if e.sb.has_ppl() {

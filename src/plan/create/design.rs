@@ -1,6 +1,6 @@
 //! What the words of a create request mean, and which of them cannot go together.
 
-use super::{NewBitmapKind, RaidLog, old};
+use super::{NewBitmapKind, RaidLog, compat, old};
 use crate::bitmap::lockless::FINEST;
 use crate::cli::request::{BitmapChoice, ConsistencyPolicy, CreateRequest, MemberArg, Metadata};
 use crate::error::{Exit, Refusal};
@@ -45,6 +45,8 @@ pub struct Design {
     pub write_behind: u32,
     /// `--home-cluster`; empty where it was not given.
     pub cluster: String,
+    /// Kernels before 6.19 are to assemble it too.
+    pub for_older: bool,
     /// Lines for `--verbose`.
     pub notes: Vec<String>,
 }
@@ -98,6 +100,7 @@ pub fn design(req: &CreateRequest, wants_bitmap: bool) -> Result<Design, Refusal
         write_behind,
         cluster: req.home_cluster.clone().unwrap_or_default(),
         no_log: req.common.no_bbl,
+        for_older: compat::for_older(req, &bitmap)?,
         notes,
     };
     match bitmap {

@@ -3,6 +3,7 @@
 //! [`design`] judges the words alone, [`sizing`] the devices, [`slots`] who is active and who is a spare,
 //! [`steps`] makes the plan.
 
+pub mod compat;
 pub mod design;
 #[cfg(test)]
 #[path = "logs/tests.rs"]

@@ -96,6 +96,7 @@ fn common(parts: &Parts<'_>) -> SuperV1 {
         // A kernel that starts the array records it itself.
         sb.set_logical_block_size(parts.logical_block_size.unwrap_or(0));
     }
+    sb.set_events(u64::from(design.for_older));
     let mut features = 0;
     if design.bitmap.is_on_members() {
         features |= feature::BITMAP_OFFSET;
@@ -175,6 +176,7 @@ fn bitmap_bytes(parts: &Parts<'_>, place: &Placement) -> Result<Option<Vec<u8>>,
         }
     };
     let Some(mut sb) = sb else { return Err(Refusal::new("Given bitmap chunk size not supported.")) };
+    sb.set_events(u64::from(parts.design.for_older && whole.is_none()));
     if matches!(parts.design.bitmap, NewBitmapKind::Internal(_)) {
         // Of no use there, but the reference does.
         sb.put_cluster_name(parts.design.cluster.as_bytes());
