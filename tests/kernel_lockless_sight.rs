@@ -79,6 +79,7 @@ fn the_delay_is_set_after_the_start_and_read_back() {
 
     let out = mdadm("--grow /dev/md0 --proactive-sync").ok();
     assert!(out.stderr.contains("mdadm --wait /dev/md0"), "{out:?}");
+    assert_eq!(attr("md0", "llbitmap/daemon_sleep"), "7");
     vm::wait_until(std::time::Duration::from_secs(60), "no chunk is unwritten", || {
         attr("md0", "llbitmap/bits").starts_with("unwritten 0\n")
     });

@@ -43,6 +43,8 @@ mod kernel_incremental;
 mod kernel_journal;
 #[path = "kernel_lockless.rs"]
 mod kernel_lockless;
+#[path = "kernel_lockless_life.rs"]
+mod kernel_lockless_life;
 #[path = "kernel_lockless_sight.rs"]
 mod kernel_lockless_sight;
 #[path = "kernel_manage.rs"]

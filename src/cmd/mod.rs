@@ -34,6 +34,7 @@ pub mod stop;
 pub mod subarray;
 pub mod sync_action;
 pub mod udev_rules;
+mod unwritten;
 pub mod wait;
 pub mod whose;
 pub mod zero;

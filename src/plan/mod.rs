@@ -15,6 +15,7 @@ pub mod incremental;
 pub mod known_faults;
 pub mod lazy;
 pub mod manage;
+pub mod mark;
 pub mod member_areas;
 pub mod place;
 pub mod policy;

@@ -3,11 +3,13 @@
 use crate::cli::request::CreateRequest;
 use crate::cmd::apply::Session;
 use crate::cmd::print::complain;
+use crate::cmd::unwritten;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::output::lockless_cost;
 use crate::plan::create::NewBitmapKind;
 use crate::plan::create::design::Design;
+use crate::plan::step::Step;
 use crate::superblock::Version;
 use crate::sysfs::attr;
 
@@ -51,6 +53,19 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
     {
         exit = exit.worst(set_delay(array, seconds));
     }
+    // A spare is taken by the kernel when it likes.
+    if req.spare_devices > 0
+        && let Some(marks) = unwritten::before_rebuild(host, array)
+    {
+        for step in &marks.all.steps {
+            if let Step::Sysfs { attr, value, .. } = step
+                && let Err(e) = array.sysfs.store_text(attr, value)
+            {
+                complain(format!("{}: a rebuild may leave out data: {e}", array.name.path.display()));
+                exit = Exit::FAIL;
+            }
+        }
+    }
     if !req.common.is_quiet()
         && let Some((chunks, sectors)) = lockless_chunks(array)
     {
@@ -63,6 +78,14 @@ pub(super) fn after_start(req: &CreateRequest, host: &Host, session: &Session<'_
     if host.udev_runs() && !host.wait_for_path(&array.name) {
         complain(format!("timeout waiting for {}", array.name.path.display()));
         exit = Exit::FAIL;
+    }
+    let parity = matches!(design.bitmap, NewBitmapKind::Lockless(_)) && design.level.is_parity();
+    if parity && !req.common.is_quiet() && !req.write_zeroes && !req.assume_clean {
+        complain(format!(
+            "note: when parity is built at a first write, this kernel ({}) can leave some out: --write-zeroes at creation, or mdadm \
+             --action=repair now and then, makes up for it (md-lockless(7))",
+            host.release()
+        ));
     }
     if !req.common.is_quiet() {
         let records = design.version != Version::V090;

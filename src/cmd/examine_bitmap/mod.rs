@@ -1,7 +1,7 @@
 //! `--examine-bitmap`: what the bitmaps on members and in bitmap files say.
 
 mod differences;
-mod find;
+pub(super) mod find;
 mod view;
 
 use std::io::IsTerminal;

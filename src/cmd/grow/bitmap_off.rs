@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Running;
 use super::bitmap_gather::{bitmap_super, start};
 use crate::bitmap::lockless::{self, ChunkState, StateCounts};
-use crate::cmd::wait;
+use crate::cmd::{unwritten, wait};
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::level::Level;
@@ -117,16 +117,14 @@ impl Off {
         )))
     }
 
-    /// `proactive_sync` where the kernel has it. Else all chunks are marked: unwritten ones become "need sync", and the
-    /// others dirty for a moment.
+    /// Unwritten chunks are marked, and become "need sync". The kernel's own `proactive_sync` would leave out most of a chunk
+    /// (`plan::mark`).
     fn ask(&self, running: &Running<'_>, facts: &Facts) -> Plan {
-        let has = running.array.sysfs.md().join(attr::LLBITMAP_PROACTIVE_SYNC.name()).exists();
-        let step = if has {
-            bitmap::set(facts, attr::LLBITMAP_PROACTIVE_SYNC.name(), "1".into())
-        } else {
-            bitmap::set(facts, "bitmap_set_bits", self.all())
-        };
-        Plan { steps: vec![step] }
+        let all = || Plan { steps: vec![bitmap::set(facts, "bitmap_set_bits", self.all())] };
+        match unwritten::marks(running.host, &running.array) {
+            Some(marks) if marks.shown => marks.first,
+            _ => all(),
+        }
     }
 
     /// All chunks, as `bitmap_set_bits` takes them.
@@ -148,7 +146,7 @@ impl Off {
                 let done = running.execute_patiently(&bitmap::let_go(facts));
                 drop(held);
                 done?;
-                return self.look_at_bytes(running, facts);
+                return self.resync_all(running, facts);
             }
             drop(held);
             self.build(running, facts)?;
@@ -185,15 +183,18 @@ impl Off {
         true
     }
 
-    /// The last that was written of the bitmap: what is unwritten or unsynced there makes everything be resynced.
-    fn look_at_bytes(&self, running: &mut Running<'_>, facts: &Facts) -> Result<(), Refusal> {
+    /// The last that was written of the bitmap may leave chunks unwritten or unsynced, and the kernel leaves out parity when it
+    /// builds it lazily or ahead (`plan::mark`): everything is resynced.
+    fn resync_all(&self, running: &mut Running<'_>, facts: &Facts) -> Result<(), Refusal> {
         let active = facts.members.iter().filter(|m| m.active);
         let doubtful = active.map(|m| self.on(m).map_or(self.chunks, |counts| unbuilt(&counts))).max().unwrap_or(0);
-        if doubtful == 0 {
-            return Ok(());
-        }
-        let bytes = size(doubtful.saturating_mul(self.chunk_bytes));
-        running.say(format!("the bitmap's last bytes leave {bytes} in doubt: all parity is resynced"));
+        let why = match doubtful {
+            0 => "the kernel may have left out parity that it built later".to_owned(),
+            n => {
+                format!("the bitmap's last bytes leave {} in doubt", size(n.saturating_mul(self.chunk_bytes)))
+            }
+        };
+        running.say(format!("{why}: all parity is resynced"));
         resync(running, facts).map_err(|e| {
             let shown = &facts.shown;
             e.hint(format!(
@@ -229,7 +230,7 @@ fn resync(running: &mut Running<'_>, facts: &Facts) -> Result<(), Refusal> {
 }
 
 /// Waits for the recovery that was asked for, with progress on a terminal.
-fn settle(running: &Running<'_>) {
+pub(super) fn settle(running: &Running<'_>) {
     let end = Instant::now() + BEGINS;
     while is_idle(&running.array.sysfs) && Instant::now() < end {
         std::thread::sleep(PAUSE);

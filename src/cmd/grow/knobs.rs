@@ -3,6 +3,7 @@
 
 use super::Running;
 use crate::cmd::print::complain;
+use crate::cmd::unwritten;
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::grow::bitmap::{self, Facts, MOST_SECONDS, Now};
@@ -30,7 +31,7 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     bitmap::check_seconds("--delay", delay)?;
     bitmap::check_seconds("--bitmap-idle", idle)?;
     if running.req.proactive_sync {
-        check_parity(&facts, running)?;
+        check_parity(&facts)?;
     }
     if let Some(seconds) = delay {
         set(running, &facts, attr::LLBITMAP_DAEMON_SLEEP.name(), seconds)?;
@@ -44,21 +45,34 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
         ));
     }
     if running.req.proactive_sync {
-        let store = bitmap::set(&facts, attr::LLBITMAP_PROACTIVE_SYNC.name(), "1".into());
-        running.execute(&Plan { steps: vec![store] })?;
-        running.say(format!("parity of what was never written is being built; to wait for it: mdadm --wait {shown}"));
+        build_parity(running, &facts)?;
     }
     Ok(())
 }
 
-fn check_parity(facts: &Facts, running: &Running<'_>) -> Result<(), Refusal> {
+/// Unwritten chunks become "need sync", the kernel builds their parity, and then all parity is checked and repaired: the kernel
+/// leaves some out when it builds it, the more so by its own `proactive_sync` (`plan::mark`).
+fn build_parity(running: &mut Running<'_>, facts: &Facts) -> Result<(), Refusal> {
+    let shown = &facts.shown;
+    if let Some(marks) = unwritten::marks(running.host, &running.array) {
+        running.say(format!("building the parity of what was never written in {shown}"));
+        running.execute(&marks.first)?;
+        if !running.req.common.plan {
+            if unwritten::unwritten(&running.array.sysfs) != Some(0) {
+                running.execute(&marks.all)?;
+            }
+            super::bitmap_off::settle(running);
+        }
+    }
+    running.execute(&Plan { steps: vec![bitmap::set(facts, attr::SYNC_ACTION.name(), "repair".into())] })?;
+    running.say(format!("all parity is checked and repaired now; to wait for it: mdadm --wait {shown}"));
+    Ok(())
+}
+
+fn check_parity(facts: &Facts) -> Result<(), Refusal> {
     let shown = &facts.shown;
     if !facts.level.is_some_and(Level::is_parity) {
         return Err(Refusal::new(format!("--proactive-sync builds parity, and {shown} has none; nothing was changed")));
-    }
-    if !running.array.sysfs.md().join(attr::LLBITMAP_PROACTIVE_SYNC.name()).exists() {
-        let release = running.host.release();
-        return Err(Refusal::new(format!("this kernel ({release}) cannot build parity ahead; nothing was changed")));
     }
     match &facts.unsafe_because {
         Some((why, what_to_do)) => {

@@ -5,6 +5,7 @@ mod gather;
 mod journal;
 mod plain;
 mod readd;
+mod rebuild;
 
 pub use gather::array as array_facts;
 pub use readd::{late, new_spare};
@@ -151,6 +152,9 @@ impl Manager<'_> {
             self.execute(&Plan { steps: vec![Step::SetReadOnly { devname }] })?;
         }
         self.freeze()?;
+        if self.may_rebuild() {
+            self.leave_nothing_out()?;
+        }
         let done = self.req.items.iter().try_for_each(|item| self.item(item));
         self.thaw();
         done?;

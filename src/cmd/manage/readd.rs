@@ -31,6 +31,7 @@ use crate::uuid::Uuid;
 pub fn new_spare(host: &Host, common: &Common, array: OpenArray, device: &Path) -> Result<(), Refusal> {
     let req = request(common, &array);
     let mut manager = Manager::new(&req, host, array);
+    manager.leave_nothing_out()?;
     manager.add_spare(&item(ManageOp::AddSpare, device), &by_path(device)?)?;
     if common.plan {
         out(&save::shown(host, common, &manager.shown));
@@ -63,6 +64,7 @@ fn request(common: &Common, array: &OpenArray) -> ManageRequest {
 pub fn late(host: &Host, common: &Common, array: OpenArray, device: &Path, full: bool) -> Result<(), Refusal> {
     let req = request(common, &array);
     let mut manager = Manager::new(&req, host, array);
+    manager.leave_nothing_out()?;
     manager.late(&item(ManageOp::ReAdd, device), &by_path(device)?, full)?;
     if common.plan {
         out(&save::shown(host, common, &manager.shown));
