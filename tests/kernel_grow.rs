@@ -219,15 +219,17 @@ fn a_level_that_would_lose_data_or_needs_a_reshape_is_refused_before_anything_is
     mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
     refused("--grow /dev/md0 --level=0", &["no member in sync in slot 0", "--add DEVICE"]);
     assert_eq!(attr("md0", "degraded"), "1");
-    refused("--grow /dev/md0 --level=5 --layout=left-symmetric", &["not in this version"]);
-    refused("--grow /dev/md0 --raid-devices=4 --force", &["not in this version"]);
+    refused("--grow /dev/md0 --level=5 --layout=left-symmetric", &["/dev/md0 is degraded", "--add DEVICE"]);
+    refused("--grow /dev/md0 --raid-devices=4", &["Need 1 spare to avoid degraded array"]);
     mdadm("--stop /dev/md0").ok();
     mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -b none {}", all(3))).ok();
-    for change in
-        ["--level=0", "--level=4", "--level=6 --force", "--chunk=64", "--layout=parity-last", "--data-offset=8M"]
-    {
-        refused(&format!("--grow /dev/md0 {change}"), &["not in this version of mdadm-rs yet; nothing was changed"]);
-    }
+    // All of each member is used, so data can move down only, and no further than to the superblock.
+    refused("--grow /dev/md0 --chunk=1M --data-offset=8M", &["Cannot set new_offset", "there is room on"]);
+    refused("--grow /dev/md0 --chunk=96K", &["power of 2"]);
+    refused("--grow /dev/md0 --chunk=4M", &["not a multiple of chunksize 4096K", "--size="]);
+    refused("--grow /dev/md0 --raid-devices=2", &["--array-size first"]);
+    refused("--grow /dev/md0 --level=10", &["Impossible level change"]);
+    assert_eq!((attr("md0", "sync_action").as_str(), attr("md0", "reshape_position").as_str()), ("idle", "none"));
     mdadm("--stop /dev/md0").ok();
     mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -k ppl {}", all(3))).ok();
     refused("--grow /dev/md0 --level=6 --layout=preserve --force", &["could not set level to raid6", "PPL"]);

@@ -61,6 +61,8 @@ mod kernel_names;
 mod kernel_plans;
 #[path = "kernel_readme.rs"]
 mod kernel_readme;
+#[path = "kernel_reshape.rs"]
+mod kernel_reshape;
 #[path = "kernel_saved.rs"]
 mod kernel_saved;
 #[path = "kernel_scan.rs"]

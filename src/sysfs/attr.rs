@@ -135,6 +135,8 @@ attrs! { Attr:
     SYNC_MAX = "sync_max": Maybe<u64>;
     /// RFC spelling; all zeros where there is none.
     UUID = "uuid": Word;
+    /// Stripes that raid4/5/6 keep in memory.
+    STRIPE_CACHE_SIZE = "stripe_cache_size": u64;
     /// Bytes (6.19 and later).
     LOGICAL_BLOCK_SIZE = "logical_block_size": u32;
     /// Seconds with a fraction until a clean mark is written.
@@ -150,6 +152,8 @@ attrs! { MemberAttr:
     SLOT = "slot": Slot;
     /// Sectors: where its data starts.
     OFFSET = "offset": u64;
+    /// Sectors: where a reshape puts it.
+    NEW_OFFSET = "new_offset": u64;
     /// KiB of its data.
     SIZE = "size": u64;
     /// Read errors that were corrected.

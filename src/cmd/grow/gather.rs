@@ -19,6 +19,10 @@ use crate::sysfs::value::{ArrayState, Slot, SyncAction};
 use crate::sysfs::{MemberDir, attr};
 use crate::units::{SECTOR_BYTES, Sectors};
 
+/// Sectors behind the start of a superblock that the kernel keeps data away from.
+const BEHIND_SUPER: u64 = 72;
+/// Bytes before the first bit of a bitmap.
+const BITMAP_SUPER_BYTES: u64 = 256;
 /// Sectors of a page and of a superblock.
 const PAGE_SECTORS: u64 = 8;
 /// How far behind the data the superblock of a v1.0 member is looked for: a bitmap and a log lie in between.
@@ -41,6 +45,7 @@ pub(super) fn shape(running: &Running<'_>) -> Result<Shape, Refusal> {
     let bitmap = bitmap_gather::now(&running.array);
     let action = sysfs.get(attr::SYNC_ACTION);
     let devices = DevMap::read(running.host);
+    let behind_bitmap = behind_bitmap(running, bitmap);
     let movable = bitmap == Now::None || matches!(version, Some(Version::V1(Minor::V1 | Minor::V2)) | None);
     Ok(Shape {
         devname: running.array.name.devname.clone(),
@@ -50,6 +55,9 @@ pub(super) fn shape(running: &Running<'_>) -> Result<Shape, Refusal> {
         chunk: Sectors(sysfs.get(attr::CHUNK_SIZE).unwrap_or(0) / SECTOR_BYTES),
         slots: sysfs.get(attr::RAID_DISKS).unwrap_or(0),
         size: sysfs.get(attr::COMPONENT_SIZE).unwrap_or(0),
+        offered: sysfs.size_sectors().unwrap_or(0) / 2,
+        resync_pending: sysfs.text(attr::RESYNC_START.name()).ok().flatten().is_some_and(|t| t.trim() != "none"),
+        stripe_cache: sysfs.get(attr::STRIPE_CACHE_SIZE),
         limited: sysfs.get(attr::ARRAY_SIZE).and_then(|m| m.some()),
         readonly: matches!(state, Some(ArrayState::Readonly | ArrayState::ReadAuto)),
         frozen: action == Some(SyncAction::Frozen),
@@ -57,12 +65,49 @@ pub(super) fn shape(running: &Running<'_>) -> Result<Shape, Refusal> {
         action: action.filter(|a| !matches!(a, SyncAction::Idle | SyncAction::Frozen)).map(|a| a.word().to_owned()),
         bitmap,
         log: bitmap_gather::log(sysfs),
-        parts: sysfs.members().iter().map(|m| part(&devices, m, version, movable)).collect(),
+        parts: sysfs.members().iter().map(|m| part(&devices, m, version, movable, behind_bitmap)).collect(),
         shown,
     })
 }
 
-fn part(devices: &DevMap, dir: &MemberDir, version: Option<Version>, movable: bool) -> Part {
+/// Sectors from the superblock to the end of the bitmap's room, where it lies before the data; `None`: nobody knows.
+fn behind_bitmap(running: &Running<'_>, bitmap: Now) -> Option<u64> {
+    let room = |offset: i64, sectors: u64| u64::try_from(offset).unwrap_or(0).saturating_add(sectors);
+    match bitmap {
+        Now::None | Now::File => Some(0),
+        Now::Internal(offset) if offset < 0 => Some(0),
+        Now::Internal(offset) => {
+            let sync = bitmap_gather::facts(running.host, &running.array).sync.0.saturating_mul(SECTOR_BYTES);
+            let chunk = running.array.sysfs.get(attr::BITMAP_CHUNKSIZE).filter(|c| *c > 0)?;
+            let bytes = BITMAP_SUPER_BYTES + sync.div_ceil(chunk).div_ceil(8);
+            Some(room(offset, bytes.div_ceil(PAGE_SECTORS * SECTOR_BYTES) * PAGE_SECTORS))
+        }
+        Now::Lockless(offset) => {
+            let facts = bitmap_gather::facts(running.host, &running.array);
+            Some(room(offset, facts.room_in_force)).filter(|_| facts.room_in_force > 0)
+        }
+        Now::Clustered => None,
+    }
+}
+
+/// Sectors: where data could start, as `super_1_allow_new_offset` says; where nobody knows, where they do.
+fn least_offset(device: &RealDevice, version: Option<Version>, behind_bitmap: Option<u64>) -> Option<u64> {
+    let Some(Version::V1(minor)) = version else { return None };
+    let sb = v1::read(device, minor).ok()??;
+    if minor == Minor::V0 {
+        return Some(0);
+    }
+    let log = u64::try_from(sb.bblog_offset()).unwrap_or(0).saturating_add(sb.bblog_size().into());
+    Some(sb.super_offset().saturating_add(log.max(behind_bitmap?).max(BEHIND_SUPER)))
+}
+
+fn part(
+    devices: &DevMap,
+    dir: &MemberDir,
+    version: Option<Version>,
+    movable: bool,
+    behind_bitmap: Option<u64>,
+) -> Part {
     let state = dir.get(attr::STATE).unwrap_or_default();
     let dev = dir.get(attr::BLOCK_DEV);
     let path = dev.and_then(|d| devices.path((d.major, d.minor), None)).map(PathBuf::from);
@@ -72,7 +117,13 @@ fn part(devices: &DevMap, dir: &MemberDir, version: Option<Version>, movable: bo
         let device = RealDevice::open(path, Access::Read).ok()?;
         Some(room_sectors(&device, version, offset, size.saturating_mul(2))? / 2)
     });
+    let least = path
+        .as_ref()
+        .filter(|_| !faulty)
+        .and_then(|path| least_offset(&RealDevice::open(path, Access::Read).ok()?, version, behind_bitmap));
     Part {
+        offset,
+        least_offset: least.unwrap_or(offset),
         shown: path.map_or_else(|| dir.name().to_owned(), |p| p.display().to_string()),
         name: dir.name().to_owned(),
         slot: match dir.get(attr::SLOT) {

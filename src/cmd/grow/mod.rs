@@ -1,13 +1,16 @@
 //! `--grow`: changes to a running array, one file for each kind.
 
+mod after;
 pub mod bitmap;
 mod bitmap_check;
 mod bitmap_gather;
 mod bitmap_off;
 mod gather;
 mod knobs;
+mod lock;
 mod reshape;
 mod size;
+mod start;
 pub mod worker;
 
 use std::time::{Duration, Instant};
@@ -70,6 +73,7 @@ fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> 
     if changes.is_empty() {
         complain("no changes to --grow");
     }
+    let _lock = if req.common.plan { None } else { Some(lock::change(host, &array.name)?) };
     let mut running = Running { host, req, array, shown: Plan::default() };
     changes.into_iter().try_for_each(|change| one(&mut running, change))?;
     if req.common.plan {

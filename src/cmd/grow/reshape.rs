@@ -1,6 +1,6 @@
-//! `--grow --level` and `--raid-devices` where no data moves, and `--consistency-policy`.
+//! `--grow --level`, `--raid-devices` and the like: what moves no data is done here. And `--consistency-policy`.
 
-use super::{Running, bitmap_gather, gather, not_built};
+use super::{Running, bitmap_gather, gather, not_built, start};
 use crate::cli::request::{ManageItem, ManageOp, ManageRequest};
 use crate::cmd::manage;
 use crate::cmd::print::out;
@@ -28,18 +28,18 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     let change = level::plan(&shape, req)?;
     match change {
         level::Change::AtOnce(takeover) => return take_over(running, &shape, &takeover),
-        level::Change::Moves => return Err(not_built(Change::Reshape.option(req))),
+        level::Change::Moves => return start::run(running, &shape),
         level::Change::None => {}
     }
-    let mirrors = devices::check(&shape, req)?;
-    let moves = req.layout.is_some() || req.chunk.is_some() || req.data_offset.is_some();
-    match mirrors {
-        Some(wanted) if shape.level == Level::Raid1 && !moves => set_mirrors(running, &shape, wanted),
-        None if !moves => {
+    if shape.level != Level::Raid1 {
+        return start::run(running, &shape);
+    }
+    match devices::check(&shape, req)? {
+        Some(wanted) => set_mirrors(running, &shape, wanted),
+        None => {
             running.say(format!("{}: no change requested", shape.shown));
             Ok(())
         }
-        _ => Err(not_built(Change::Reshape.option(req))),
     }
 }
 
@@ -94,7 +94,7 @@ fn step_by_step(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -
 }
 
 /// The devices of `--add` can be opened, alone.
-fn can_be_added(running: &Running<'_>) -> Result<(), Refusal> {
+pub(super) fn can_be_added(running: &Running<'_>) -> Result<(), Refusal> {
     running.req.add.iter().try_for_each(|path| {
         let opened = RealDevice::open(path, Access::ReadExclusive).map(drop);
         opened.map_err(|e| Refusal::new(format!("Cannot open {}: {}", path.display(), reason(&e))))
@@ -102,7 +102,7 @@ fn can_be_added(running: &Running<'_>) -> Result<(), Refusal> {
 }
 
 /// `--add`, as manage mode does it.
-fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
+pub(super) fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
     let req = running.req;
     if req.add.is_empty() {
         return Ok(());

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use super::after;
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
 use crate::kernel::process::in_own_session;
@@ -132,7 +133,11 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
     };
     let array = host.sysfs.array(&job.devname);
     if array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_none() {
+        if after::is_left(host, &job.devname) {
+            return after::finish(host, &job.devname);
+        }
         return Err(Refusal::new(format!("there is no reshape to continue on {shown}")).with_exit(Exit::USAGE));
     }
-    watch::watch(&watch::Watched { host, array, shown }, job)
+    watch::watch(&watch::Watched { host, array, shown }, job)?;
+    after::finish(host, &job.devname)
 }

@@ -231,11 +231,15 @@ fn takeover(shape: &Shape, to: Level, kept: &Kept) -> Takeover {
         let (devname, device, by) = by(p);
         Step::SetFaulty { devname, device, by }
     });
-    let mut plans = vec![Plan { steps: fails.collect() }];
-    plans.extend(out.iter().map(|p| {
+    let remove = |p: &&Part| {
         let (devname, device, by) = by(p);
         Plan { steps: vec![Step::HotRemove { devname, device, by }] }
-    }));
+    };
+    // Spares first: they would get the slot of who is failed.
+    let (slotted, spare): (Vec<&Part>, Vec<&Part>) = out.iter().partition(|p| p.slot.is_some());
+    let mut plans: Vec<Plan> = spare.iter().map(remove).collect();
+    plans.push(Plan { steps: fails.collect() });
+    plans.extend(slotted.iter().map(remove));
     let last = Plan { steps: vec![shape.set("level", to.name())] };
     Takeover { to, first, plans, last, out: out.iter().map(|p| p.shown.clone()).collect() }
 }

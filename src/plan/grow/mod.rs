@@ -5,6 +5,7 @@ pub mod bitmap;
 pub mod devices;
 pub mod level;
 pub mod policy;
+pub mod reshape;
 pub mod shape;
 pub mod size;
 pub mod space;

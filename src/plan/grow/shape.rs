@@ -27,6 +27,10 @@ pub struct Part {
     pub size: u64,
     /// KiB that its data could take; `None`: as [`Part::size`], since its metadata cannot move.
     pub room: Option<u64>,
+    /// Sectors: where its data starts.
+    pub offset: u64,
+    /// Sectors: where it could start at least, behind all metadata.
+    pub least_offset: u64,
 }
 
 /// A running array.
@@ -48,7 +52,9 @@ pub struct Shape {
     pub slots: u32,
     /// KiB used of each member.
     pub size: u64,
-    /// KiB that are offered, where that was limited.
+    /// KiB of the array.
+    pub offered: u64,
+    /// The same, where that was limited.
     pub limited: Option<u64>,
     /// Writes are not taken.
     pub readonly: bool,
@@ -58,6 +64,10 @@ pub struct Shape {
     pub frozen: bool,
     /// It has sync actions at all.
     pub syncs: bool,
+    /// Something is not in sync, though nothing runs.
+    pub resync_pending: bool,
+    /// Stripes that raid4/5/6 keep in memory.
+    pub stripe_cache: Option<u64>,
     /// Its bitmap.
     pub bitmap: Now,
     /// A journal or PPL: the word.

@@ -201,39 +201,9 @@ const EROFS: i32 = 30;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::super::reshape::tests::shape;
     use super::*;
     use crate::units::Sectors;
-
-    fn shape(level: Level, chunk: u64, slots: u32, layout: u32) -> Shape {
-        let part = |n: u32| Part {
-            shown: format!("/dev/sd{n}"),
-            name: format!("sd{n}"),
-            slot: Some(n),
-            in_sync: true,
-            faulty: false,
-            journal: false,
-            size: 20_000,
-            room: Some(30_000),
-        };
-        Shape {
-            devname: "md0".into(),
-            shown: "/dev/md0".into(),
-            level,
-            version: None,
-            layout,
-            chunk: Sectors(chunk),
-            slots,
-            size: 10_240,
-            limited: None,
-            readonly: false,
-            action: None,
-            frozen: false,
-            syncs: true,
-            bitmap: Now::None,
-            log: None,
-            parts: (0..slots).map(part).collect(),
-        }
-    }
 
     fn request(size: Option<u64>) -> GrowRequest {
         let size = size.map_or(SizeChoice::Max, |kib| SizeChoice::Sectors(Sectors(kib * 2)));

@@ -1,0 +1,203 @@
+//! Starts a reshape: levels before it, new members, the places that data moves to, and who looks after it.
+
+use super::after::{self, After};
+use super::reshape::{add, can_be_added};
+use super::{Running, bitmap, bitmap_gather, gather, not_built, worker};
+use crate::cmd::print::complain;
+use crate::error::Refusal;
+use crate::level::Level;
+use crate::plan::grow::Change;
+use crate::plan::grow::bitmap::Now;
+use crate::plan::grow::reshape::route::{Geometry, Route, route};
+use crate::plan::grow::reshape::{self, Start};
+use crate::plan::grow::shape::{Part, Shape};
+use crate::plan::step::{MemberBy, Plan, Step};
+use crate::sysfs::attr;
+use crate::sysfs::value::Maybe;
+
+/// What changes the level, layout, chunk or number of slots of an array by moving its data.
+pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusal> {
+    let req = running.req;
+    let route = route(shape, req)?;
+    let still = reshape::at_once(&route) && req.data_offset.is_none();
+    if still && route.first.is_empty() && route.last.is_empty() && route.from == route.to {
+        running.say(format!("{}: no change requested", shape.shown));
+        return Ok(());
+    }
+    reshape::check(shape, req, &route, &gather::contents(running))?;
+    can_be_added(running)?;
+    if !still && reshape::moved(shape, req, &route)?.is_err() {
+        return Err(no_room(running, shape, &route));
+    }
+    let lockless = matches!(shape.bitmap, Now::Lockless(_));
+    if lockless {
+        let facts = bitmap_gather::facts(running.host, &running.array);
+        if let Some((why, what_to_do)) = &facts.unsafe_because {
+            let line = format!("cannot take the lockless bitmap off {} now: {why}", shape.shown);
+            return Err(Refusal::new(line).hint(what_to_do.clone()));
+        }
+        running.say(format!(
+            "the kernel cannot reshape {} with its lockless bitmap, whose states would describe other data: that is taken off, and \
+             another one is put on when all data has moved",
+            shape.shown
+        ));
+        bitmap::change(running, &facts, None)?;
+    }
+    let after = |cache| {
+        let mut after = After::default();
+        after.levels = route.last.iter().map(|l| l.name().to_owned()).collect();
+        (after.lockless, after.stripe_cache) = (lockless && route.end.level.is_redundant(), cache);
+        after
+    };
+    let started = begin(running, shape, &route, still, &after);
+    if started.is_err() && lockless {
+        let hint = format!("its bitmap is off now: mdadm --grow {} --bitmap=lockless", shape.shown);
+        return started.map_err(|e| e.hint(hint));
+    }
+    started
+}
+
+fn no_room(running: &Running<'_>, shape: &Shape, route: &Route) -> Refusal {
+    let refusal = not_built(Change::Reshape.option(running.req));
+    match reshape::offset::choose(shape, &route.from, &route.to, reshape::member_sectors(shape)) {
+        Err(none) => refusal.hint(format!(
+            "without a backup data must move by {}K at least, and {} has room for {}K",
+            none.needs / 2,
+            none.shown,
+            none.has / 2
+        )),
+        Ok(_) => refusal,
+    }
+}
+
+/// From holding sync actions back to the start; what was done is undone if it does not start.
+fn begin(
+    running: &mut Running<'_>,
+    shape: &Shape,
+    route: &Route,
+    still: bool,
+    after: &dyn Fn(Option<u64>) -> After,
+) -> Result<(), Refusal> {
+    running.execute(&shape.freeze(true))?;
+    let mut taken = Vec::new();
+    let done = levels(running, shape, &route.first, &mut taken).and_then(|()| add(running)).and_then(|()| {
+        let now = if running.req.common.plan { predicted(shape, route) } else { gather::shape(running)? };
+        // The levels may have made something else of it than was thought.
+        if Geometry::of(&now) != route.from {
+            return Err(Refusal::new(format!(
+                "{} is not what was expected of it: {:?}",
+                now.shown,
+                Geometry::of(&now)
+            )));
+        }
+        if still {
+            let start = reshape::start(&now, route, None);
+            let steps = start.plan.steps.iter().take(start.plan.steps.len().saturating_sub(1));
+            running.execute(&Plan { steps: steps.cloned().collect() })?;
+            return running.execute(&Plan { steps: vec![now.set("sync_action", "idle")] });
+        }
+        let moved = reshape::moved(&now, running.req, route)?.map_err(|_| no_room(running, &now, route))?;
+        move_data(running, &now, &reshape::start(&now, route, Some(moved)), after)
+    });
+    if let Err(refusal) = done {
+        return Err(give_up(running, shape, &taken, refusal));
+    }
+    Ok(())
+}
+
+/// Levels before the reshape. What has no sync actions before may have them now: they are held back at once.
+fn levels(running: &mut Running<'_>, shape: &Shape, levels: &[Level], taken: &mut Vec<Level>) -> Result<(), Refusal> {
+    let mut before = shape.level;
+    for level in levels {
+        let plan = Plan { steps: vec![shape.set("level", level.name()), shape.set("sync_action", "frozen")] };
+        running.execute_patiently(&plan).map_err(|e| {
+            let line = format!("{}: could not set level to {}", shape.shown, level.name());
+            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+        })?;
+        taken.push(before);
+        before = *level;
+        running.say(format!("level of {} changed to {}", shape.shown, level.name()));
+    }
+    Ok(())
+}
+
+/// With `--plan`: what the levels will have made of it.
+fn predicted(shape: &Shape, route: &Route) -> Shape {
+    let mut now = shape.clone();
+    now.size = reshape::member_sectors(shape) / 2;
+    (now.level, now.layout, now.chunk, now.slots) =
+        (route.from.level, route.from.layout, route.from.chunk, route.from.slots);
+    now.stripe_cache = now.stripe_cache.or(Some(256));
+    now
+}
+
+fn move_data(
+    running: &mut Running<'_>,
+    now: &Shape,
+    start: &Start,
+    after: &dyn Fn(Option<u64>) -> After,
+) -> Result<(), Refusal> {
+    let after = after(start.cache);
+    if running.req.common.plan {
+        running.execute(&start.plan)?;
+        return running.execute(&after::shown(&after, &now.shown));
+    }
+    let uuid = bitmap_gather::facts(running.host, &running.array).uuid;
+    after.clone().keep(uuid)?;
+    if let Err(e) = running.execute(&start.plan) {
+        let _ = running.execute(&start.undo);
+        let _ = After::default().keep(uuid);
+        return Err(e
+            .lines
+            .into_iter()
+            .fold(Refusal::new(format!("Cannot start reshape for {}", now.shown)), Refusal::hint));
+    }
+    if !start.held && after == After::default() {
+        return Ok(());
+    }
+    look_after(running, &now.devname);
+    Ok(())
+}
+
+/// Has it looked after. It runs: whatever happens from here on, data is safe, and nothing is undone.
+fn look_after(running: &Running<'_>, devname: &str) {
+    let job = worker::Job { devname: devname.to_owned(), backup: None };
+    let Err(refusal) = worker::launch(running.host, &job) else { return };
+    let position = running.array.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some);
+    if position.is_some() {
+        return refusal.lines.iter().for_each(complain);
+    }
+    // It was over before anyone could look.
+    if let Err(refusal) = after::finish(running.host, devname) {
+        refusal.lines.iter().for_each(complain);
+    }
+}
+
+/// Levels back, sync actions free.
+fn give_up(running: &mut Running<'_>, shape: &Shape, taken: &[Level], mut refusal: Refusal) -> Refusal {
+    if running.req.common.plan {
+        return refusal;
+    }
+    if !taken.is_empty()
+        && let Ok(now) = gather::shape(running)
+    {
+        let added = |p: &&Part| p.slot.is_none() && !shape.parts.iter().any(|old| old.name == p.name);
+        let out = now.parts.iter().filter(added).map(|p| Step::HotRemove {
+            devname: now.devname.clone(),
+            device: p.shown.clone(),
+            by: MemberBy::Name(p.name.clone()),
+        });
+        let _ = running.execute_patiently(&Plan { steps: out.collect() });
+    }
+    for level in taken.iter().rev() {
+        if let Err(e) = running.execute_patiently(&Plan { steps: vec![shape.set("level", level.name())] }) {
+            let what = e.lines.first().cloned().unwrap_or_default();
+            refusal = refusal.hint(format!("{} stays as it is: {what}", shape.shown));
+            break;
+        }
+    }
+    if running.array.sysfs.get(attr::SYNC_ACTION).is_some() && !shape.frozen {
+        let _ = running.execute(&Plan { steps: vec![shape.set("sync_action", "idle")] });
+    }
+    refusal
+}

@@ -1,0 +1,175 @@
+//! `--grow` of what moves data: each transition with a pattern that is read before, while data moves, afterwards, degraded, and
+//! after another assembly.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "vm/mod.rs"]
+mod vm;
+
+use std::time::Duration;
+
+use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// From what, with which commands in order, to what.
+struct Case {
+    create: &'static str,
+    /// Members of it; more disks are there as `+1`, `+2`.
+    members: usize,
+    grow: &'static [&'static str],
+    /// Level, slots, layout number, chunk in KiB.
+    end: (&'static str, u32, u32, u64),
+    /// Of the array before, that must be there afterwards.
+    data: u64,
+}
+
+const fn case(
+    create: &'static str,
+    members: usize,
+    grow: &'static [&'static str],
+    end: (&'static str, u32, u32, u64),
+    data: u64,
+) -> Case {
+    Case { create, members, grow, end, data: data * MIB }
+}
+
+fn array_bytes() -> u64 {
+    sh("blockdev --getsize64 /dev/md0").trim().parse().unwrap()
+}
+
+fn is_reshaping() -> bool {
+    attr("md0", "reshape_position") != "none"
+}
+
+/// Reads all the data again and again until the array is what it is to become. How often while it moved.
+fn read_until(case: &Case) -> u32 {
+    let mut during = 0;
+    let mut reads = || {
+        let before = is_reshaping();
+        assert_eq!(verify_pattern("/dev/md0", 0, case.data, 7), [0; 0], "{} while it moves", case.create);
+        during += u32::from(before && is_reshaping());
+        let idle = matches!(sh("cat /sys/block/md0/md/sync_action || echo idle").trim(), "idle");
+        let level = attr("md0", "level") == case.end.0;
+        !is_reshaping() && idle && level && attr("md0", "raid_disks") == case.end.1.to_string()
+    };
+    vm::wait_until(LONG, "the reshape is done", &mut reads);
+    vm::wait_until(LONG, "nobody looks after it any more", || {
+        sh("ls /var/lib/mdadm-rs 2>/dev/null | grep -c after-reshape || true").trim() == "0"
+    });
+    during
+}
+
+fn transition(case: &Case) -> u32 {
+    let disks = vm::disks(case.members + 2, 24 * MIB);
+    let named = |text: &str| text.replace("+1", &disks[case.members]).replace("+2", &disks[case.members + 1]);
+    mdadm(&format!(
+        "--create /dev/md0 --run --assume-clean -n{} {} {}",
+        case.members,
+        case.create,
+        disks[..case.members].join(" ")
+    ))
+    .ok();
+    let size = array_bytes();
+    assert!(size >= case.data, "{}: {size}", case.create);
+    write_pattern("/dev/md0", 0, case.data, 7);
+    // So that reads meet a reshape under way.
+    vm::sync_speed(15_000, 15_000);
+    let mut during = 0;
+    for (n, grow) in case.grow.iter().enumerate() {
+        let out = mdadm(&format!("--grow /dev/md0 {}", named(grow))).ok();
+        if n + 1 == case.grow.len() {
+            during = read_until(case);
+        }
+        println!("{} {grow}: {during} reads, {}", case.create, out.stderr.trim());
+    }
+    let shape = |name: &str| attr("md0", name);
+    let (level, slots, layout, chunk) = case.end;
+    assert_eq!((shape("level").as_str(), shape("raid_disks")), (level, slots.to_string()), "{}", case.create);
+    if !matches!(level, "raid0" | "raid1") {
+        assert_eq!(shape("layout"), layout.to_string(), "{}", case.create);
+    }
+    if level != "raid1" {
+        assert_eq!(shape("chunk_size"), (chunk * 1024).to_string(), "{}", case.create);
+    }
+    if level != "raid0" {
+        assert_eq!(shape("degraded"), "0", "{}", case.create);
+        assert_eq!(shape("sync_max"), "max", "{}", case.create);
+    }
+    if level != "raid0" {
+        vm::wait_sync("md0");
+    }
+    assert_eq!(verify_pattern("/dev/md0", 0, case.data, 7), [0; 0], "{}", case.create);
+    let size = array_bytes();
+    // What is new can be written to, to the end.
+    let tail = (size - size / 8) / 4096 * 4096;
+    if tail >= case.data {
+        write_pattern("/dev/md0", tail, (size - tail) / 4096 * 4096, 9);
+    }
+    let members = sh("cd /sys/block/md0/md; ls -d dev-* | sed s,dev-,/dev/, | tr '\\n' ' '");
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble /dev/md0 {members}")).ok();
+    assert_eq!(array_bytes(), size, "{}", case.create);
+    if level != "raid0" {
+        vm::wait_sync("md0");
+        let victim = sh("ls -d /sys/block/md0/md/rd1/block");
+        let victim = sh(&format!("basename $(readlink -f {})", victim.trim()));
+        mdadm(&format!("/dev/md0 --fail /dev/{}", victim.trim())).ok();
+    }
+    assert_eq!(verify_pattern("/dev/md0", 0, case.data, 7), [0; 0], "{}, assembled, degraded", case.create);
+    if tail >= case.data {
+        let bytes = (size - tail) / 4096 * 4096;
+        assert_eq!(verify_pattern("/dev/md0", tail, bytes, 9), [0; 0], "{}, what is new", case.create);
+    }
+    mdadm("--stop /dev/md0").ok();
+    for disk in &disks {
+        sh(&format!("losetup -d {disk}"));
+    }
+    sh("rm -f /mnt/disk*");
+    during
+}
+
+fn all(cases: &[Case]) {
+    let during: u32 = cases.iter().map(transition).sum();
+    assert!(during as usize >= cases.len() / 2, "data was read while it moved {during} times in all");
+}
+
+#[test]
+fn more_devices() {
+    all(&[
+        case("-l5 -c64 -z 8M -b none", 3, &["-n4 -a +1"], ("raid5", 4, 2, 64), 16),
+        case("-l5 -c64 -z 8M -b internal", 3, &["-n5 -a +1 -a +2"], ("raid5", 5, 2, 64), 16),
+        case("-l5 -c64 -z 8M -b none -e 1.1", 3, &["-n4 -a +1"], ("raid5", 4, 2, 64), 16),
+        case("-l4 -c64 -z 8M -b none", 3, &["-n4 -a +1"], ("raid4", 4, 0, 64), 16),
+        case("-l6 -c64 -z 8M -b internal", 4, &["-n6 -a +1 -a +2"], ("raid6", 6, 2, 64), 16),
+        case("-l10 -c64 -z 8M -b internal", 4, &["-n5 -a +1"], ("raid10", 5, 0x102, 64), 16),
+        case("-l10 -p o2 -c64 -z 8M -b none", 3, &["-n4 -a +1"], ("raid10", 4, 0x1_0201, 64), 12),
+        case("-l0 -c64", 2, &["-n3 -a +1"], ("raid0", 3, 0, 64), 16),
+    ]);
+}
+
+#[test]
+fn another_chunk_layout_or_fewer_devices() {
+    all(&[
+        case("-l5 -c64 -z 8M -b none", 3, &["-c 128"], ("raid5", 3, 2, 128), 16),
+        case("-l5 -c128 -z 8M -b internal", 3, &["-c 32 -p ra"], ("raid5", 3, 1, 32), 16),
+        case("-l5 -c64 -z 8M -b none", 4, &["--array-size=16M", "-n3"], ("raid5", 3, 2, 64), 16),
+        case("-l6 -c64 -z 8M -b none", 4, &["-p parity-first-6"], ("raid6", 4, 20, 64), 16),
+        case("-l6 -c64 -z 8M -b none", 5, &["--array-size=16M", "-n4 -c 128"], ("raid6", 4, 2, 128), 16),
+        case("-l10 -c64 -z 8M -b none", 4, &["-c 128"], ("raid10", 4, 0x102, 128), 16),
+        case("-l10 -p o2 -c64 -z 8M -b none", 4, &["-p n2"], ("raid10", 4, 0x102, 64), 16),
+        case("-l5 -c64 -z 8M -b none", 3, &["-n4 -c 128 -a +1"], ("raid5", 4, 2, 128), 16),
+    ]);
+}
+
+#[test]
+fn another_level() {
+    all(&[
+        case("-l5 -c64 -z 8M -b internal", 3, &["-l6 -n4 -a +1"], ("raid6", 4, 2, 64), 16),
+        case("-l6 -c64 -z 8M -b none", 4, &["-l5"], ("raid5", 3, 2, 64), 16),
+        case("-l0 -c64 --data-offset=2M", 2, &["-l5 -n3 -a +1"], ("raid5", 3, 2, 64), 16),
+        case("-l1 -z 8M -b none", 2, &["-l5 -n3 -a +1"], ("raid5", 3, 2, 64), 8),
+        case("-l5 -c64 -z 8M -b none", 3, &["-l0"], ("raid0", 2, 0, 64), 16),
+        case("-l4 -c64 -z 8M -b none", 3, &["-l6 -p ls -a +1"], ("raid6", 4, 2, 64), 16),
+        case("-l6 -c64 -z 8M -b none", 4, &["-l0"], ("raid0", 2, 0, 64), 16),
+        case("-l5 -c64 -z 8M -b none", 3, &["--array-size=8M", "-l1 -n2"], ("raid1", 2, 0, 64), 8),
+    ]);
+}
