@@ -125,3 +125,4 @@ complete -c mdadm -l ranges -d 'with --examine-bitmap: list runs of chunks in th
 complete -c mdadm -l proactive-sync -d 'build the parity of what was never written now (raid4/5/6, lockless bitmap)'
 complete -c mdadm -l allow-sector-size-change -d 'add devices with larger sectors than the array has'
 complete -c mdadm -l health -d 'one line for each array, all of them unless named; status 0 well, 1 look at it, 2 act now'
+complete -c mdadm -l report -d 'print all that somebody who helps needs to see: arrays, members, sysfs, kernel log'

@@ -178,6 +178,26 @@ fn a_degraded_array_at_the_start_is_told_with_who_is_missing() {
         (&members[1]["last_device"], &members[1]["identity"]["loop_file"]),
         (&d[1].as_str().into(), &"/mnt/disk1".into())
     );
+    // all of it for somebody who helps, but for whom mail goes to
+    fs::write("/etc/mdadm.conf", "MAILADDR somebody@example.org\nARRAY /dev/md0 metadata=1.2\n").unwrap();
+    let report = mdadm(&format!("--report {}", d[1])).ok().stdout;
+    for part in [
+        "\n== /proc/mdstat\n",
+        "\nARRAY /dev/md0 metadata=1.2\n",
+        "\n== mdadm --detail /dev/md0\n",
+        "\ndegraded: 1\n",
+        was.as_str(),
+        &format!("\n== mdadm --examine {}\n", d[1]),
+        "   Device Role : Active device 1\n",
+        "\n== /sys/block/md0/md/dev-loop0\n",
+        "/dev/md0: critical: ",
+        "(exit status: 2)",
+        "md/raid:md0: raid level 5 active with 2 out of 3 devices",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(!report.contains("example.org"), "{report}");
+    fs::remove_file("/etc/mdadm.conf").unwrap();
     // A rebuild does not hide it: that slot had its data once. Told by a monitor that starts while it runs.
     vm::sync_speed(100, 1000);
     sh(&format!("wipefs -aq {}", d[1]));

@@ -10,7 +10,7 @@ use super::mode::Mode;
 use super::request::{
     AbsentRequest, AssembleRequest, BuildRequest, CheckRequest, CreateRequest, DataOffset, GrowRequest, HealthRequest,
     IncrementalRequest, ManageItem, ManageOp, ManageRequest, MemberArg, MiscAction, MiscRequest, MonitorRequest,
-    NotYet, Request, RestoreRequest,
+    NotYet, ReportRequest, Request, RestoreRequest,
 };
 use super::table::Id;
 use super::token::Spelled;
@@ -266,12 +266,17 @@ fn misc(line: Line) -> Result<Request, CliError> {
         let (seconds, speed_kib) = (line.check_seconds, line.check_speed);
         return Ok(Request::Check(Box::new(CheckRequest { common: line.common, action, arrays, seconds, speed_kib })));
     }
-    if last == Some(Id::Health) {
+    if let Some(only @ (Id::Health | Id::Report)) = last {
         if line.devices.iter().any(|d| d.op != last) {
-            return Err(line.with_notes(CliError::new("--health must be the only operation")));
+            let what = super::table::long_of(only).unwrap_or_default();
+            return Err(line.with_notes(CliError::new(format!("--{what} must be the only operation"))));
         }
-        let arrays = line.devices.iter().map(path).collect();
-        return Ok(Request::Health(Box::new(HealthRequest { common: line.common, arrays })));
+        let paths = line.devices.iter().map(path).collect();
+        let common = line.common;
+        return Ok(match only {
+            Id::Health => Request::Health(Box::new(HealthRequest { common, arrays: paths })),
+            _ => Request::Report(Box::new(ReportRequest { common, devices: paths })),
+        });
     }
     let mut items = Vec::with_capacity(line.devices.len());
     for device in &line.devices {

@@ -46,7 +46,7 @@ pub fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
 fn needs_no_device(line: &Line) -> bool {
     match line.op.map(|op| op.0) {
         Some(Id::Detail | Id::Examine | Id::Stop | Id::WaitClean | Id::Check) => line.common.scan,
-        Some(Id::DetailPlatform | Id::UdevRules | Id::RestoreSaved | Id::Health) => true,
+        Some(Id::DetailPlatform | Id::UdevRules | Id::RestoreSaved | Id::Health | Id::Report) => true,
         _ => false,
     }
 }

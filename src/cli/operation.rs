@@ -16,14 +16,14 @@ impl Line {
         use Id::{
             Add, AddJournal, AddSpare, Assemble, AutoDetect, Build, ClusterConfirm, Create, Detail, DetailPlatform,
             EnsureAbsent, Examine, ExamineBadblocks, ExamineBitmap, Fail, Grow, Health, Incremental, Manage, Misc,
-            Monitor, Query, ReAdd, Readonly, Readwrite, Remove, Replace, Run, Sparc22, Stop, Wait, WaitClean, With,
-            ZeroSuperblock,
+            Monitor, Query, ReAdd, Readonly, Readwrite, Remove, Replace, Report, Run, Sparc22, Stop, Wait, WaitClean,
+            With, ZeroSuperblock,
         };
         match (id, self.mode) {
             (Manage | Misc | Assemble | Build | Create | Monitor | Grow | Incremental | AutoDetect, _) => {}
             (Examine, _) => self.examine(spelled)?,
             (
-                Query | Detail | DetailPlatform | EnsureAbsent | Health | ExamineBitmap | ExamineBadblocks
+                Query | Detail | DetailPlatform | EnsureAbsent | Health | Report | ExamineBitmap | ExamineBadblocks
                 | ZeroSuperblock | Wait | WaitClean,
                 _,
             )

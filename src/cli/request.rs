@@ -21,7 +21,7 @@ pub use build::BuildRequest;
 pub use grow::GrowRequest;
 pub use incremental::IncrementalRequest;
 pub use manage::{ManageItem, ManageOp, ManageRequest};
-pub use monitor::{CheckAction, CheckRequest, HealthRequest, MonitorRequest};
+pub use monitor::{CheckAction, CheckRequest, HealthRequest, MonitorRequest, ReportRequest};
 
 /// Options that every mode takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -392,6 +392,8 @@ pub enum Request {
     Check(Box<CheckRequest>),
     /// `--health`
     Health(Box<HealthRequest>),
+    /// `--report`
+    Report(Box<ReportRequest>),
     /// `--monitor`
     Monitor(Box<MonitorRequest>),
     /// Manage mode on members

@@ -21,7 +21,7 @@ pub enum Id {
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
     Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue,
     RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent, Map, Ranges, Watch, BitmapIdle, ProactiveSync,
-    Metrics, Health, Check, CheckTime, CheckSpeed,
+    Metrics, Health, Report, Check, CheckTime, CheckSpeed,
 }
 
 /// Whether an option takes a value.
@@ -224,6 +224,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::AllowSectorSizeChange, "allow-sector-size-change", Flag, M, Neutral).ours(),
     opt(Id::Metrics, "metrics", Value, F, Neutral).ours(),
     opt(Id::Health, "health", Flag, X, Always(Mode::Misc)).ours(),
+    opt(Id::Report, "report", Flag, X, Always(Mode::Misc)).ours(),
     opt(Id::Check, "check", Value, X, Always(Mode::Misc)).ours(),
     opt(Id::CheckTime, "check-time", Value, X, Neutral).ours(),
     opt(Id::CheckSpeed, "check-speed", Value, X, Neutral).ours(),

@@ -26,6 +26,7 @@ pub fn configure(request: &mut Request) -> Conf {
         Request::AutoDetect(common) => common,
         Request::Check(r) => &mut r.common,
         Request::Health(r) => &mut r.common,
+        Request::Report(r) => &mut r.common,
         Request::Monitor(r) => &mut r.common,
         Request::Restore(r) => &mut r.common,
         Request::Absent(r) => &mut r.common,

@@ -28,6 +28,7 @@ pub mod outcome;
 pub mod platform;
 pub mod print;
 pub mod query;
+pub mod report;
 pub mod restore;
 pub mod save;
 pub mod stop;
@@ -82,6 +83,7 @@ pub fn run(mut request: Request) -> Exit {
         }),
         Request::Check(r) => noted(&r.common, || check::run(&r)),
         Request::Health(r) => noted(&r.common, || health::run(&r)),
+        Request::Report(r) => noted(&r.common, || report::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
         Request::Restore(r) => noted(&r.common, || restore::run(&r)),

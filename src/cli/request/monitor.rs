@@ -42,6 +42,15 @@ pub struct HealthRequest {
     pub arrays: Vec<PathBuf>,
 }
 
+/// `--report`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// Options that every mode takes.
+    pub common: Common,
+    /// Devices that are to be in it beside the members of the arrays.
+    pub devices: Vec<PathBuf>,
+}
+
 /// The word of `--check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckAction {
