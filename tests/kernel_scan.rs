@@ -85,8 +85,10 @@ fn each_device_is_read_once_whatever_the_number_of_arrays() {
     }
     stop();
     let bin = env!("CARGO_BIN_EXE_mdadm");
-    let trace = format!("strace -f -y -e trace=openat,pread64 -o /mnt/trace {bin} --assemble --scan {BOX}");
+    let trace = format!("strace -ff -y -e trace=openat,pread64 -o /mnt/trace. {bin} --assemble --scan {BOX}");
     assert_eq!(vm::sh(&format!("{trace} | wc -l")).trim(), "6");
+    // The calls of each thread are in a file of its own.
+    vm::sh("cat /mnt/trace.* > /mnt/trace");
     for disk in &disks {
         let opens = vm::sh(&format!("grep -c 'openat.*\"{disk}\"' /mnt/trace || true"));
         // Once to read it, and once to see whether something holds it.
@@ -136,4 +138,52 @@ fn what_the_configuration_ignores_is_left_alone_as_a_whole() {
     let out = vm::mdadm("--assemble --scan --config=/mnt/conf");
     assert_eq!((out.status, out.stdout.as_str()), (1, ""), "{}", out.stderr);
     assert!(!vm::mdstat().contains("\nmd"));
+}
+
+#[test]
+fn a_device_that_hangs_delays_neither_other_arrays_nor_the_command() {
+    let disks = vm::disks(4, 24 * MIB);
+    vm::sh(&format!("dmsetup create slow --table '0 49152 linear {} 0'; dmsetup mknodes", disks[3]));
+    create("/dev/md/whole", "-l1 --assume-clean", &disks[..2]);
+    create("/dev/md/part", "-l1 --assume-clean", &[disks[2].clone(), "/dev/mapper/slow".into()]);
+    let conf = vm::mdadm("--examine --scan").ok().stdout;
+    fs::write("/mnt/conf", &conf).unwrap();
+    stop();
+    // The loop device holds what the dm device does.
+    fs::write("/mnt/devices", format!("DEVICE {} {} {} /dev/mapper/slow\n", disks[0], disks[1], disks[2])).unwrap();
+    vm::sh("cat /mnt/devices >> /mnt/conf; dmsetup suspend --noflush --nolockfs slow");
+    let bin = env!("CARGO_BIN_EXE_mdadm");
+    let silent = "mdadm: /dev/mapper/slow does not answer, and is left out after 3 seconds\n";
+    let by_uuid = format!(
+        "{bin} -A /dev/md/part --uuid={}",
+        conf.split("UUID=").nth(2).unwrap().split_whitespace().next().unwrap()
+    );
+    for config in ["/mnt/devices", "/mnt/conf"] {
+        let scan = format!("{bin} --assemble --scan {BOX} --config={config}");
+        let child = format!("MDADM_DEVICE_WAIT=3 {scan} > /mnt/said 2>&1; echo $? > /mnt/status");
+        let begun = std::time::Instant::now();
+        let mut running = std::process::Command::new("sh").args(["-c", &child]).spawn().unwrap();
+        vm::wait_until(std::time::Duration::from_secs(30), "the array that is complete", || {
+            vm::mdstat().contains("[2/2]")
+        });
+        assert!(!vm::mdstat().contains("[2/1]"), "not before it is clear that the other one does not answer");
+        running.wait().unwrap();
+        assert!(begun.elapsed().as_secs() >= 3);
+        let said = fs::read_to_string("/mnt/said").unwrap();
+        assert!(said.contains(silent), "{said}");
+        assert!(said.contains("mdadm: /dev/md/part has been started with 1 drive (out of 2).\n"), "{said}");
+        assert_eq!(fs::read_to_string("/mnt/status").unwrap(), "0\n", "{said}");
+        assert_eq!(said.matches("/dev/md/whole").count(), 1, "{said}");
+        stop();
+    }
+    let shown = vm::sh(&format!("MDADM_DEVICE_WAIT=1 {bin} --examine --scan --config=/mnt/devices 2>/mnt/said"));
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert_eq!(fs::read_to_string("/mnt/said").unwrap(), silent.replace('3', "1"));
+    let said = vm::sh(&format!("MDADM_DEVICE_WAIT=1 timeout 60 {by_uuid} --run --config=/mnt/devices 2>&1"));
+    assert!(said.contains("does not answer") && vm::mdstat().contains("[2/1]"), "{said}\n{}", vm::mdstat());
+    stop();
+    // It answers in time: nothing is started without it.
+    vm::sh("(sleep 3; dmsetup resume slow) >/dev/null 2>&1 &");
+    let out = vm::mdadm(&format!("--assemble --scan {BOX} --config=/mnt/devices")).ok();
+    assert_eq!((out.stdout.matches("with 2 drives").count(), out.stderr.as_str()), (2, ""), "{}", out.stdout);
 }

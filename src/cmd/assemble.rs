@@ -4,17 +4,18 @@ mod bitmap_maps;
 pub(super) mod probe;
 mod report;
 pub(super) mod scan;
+mod search;
 mod waiting;
 
 use std::path::{Path, PathBuf};
 
-use self::probe::candidate;
 pub use self::report::arrays;
+pub(super) use self::search::already_active;
+use self::search::{Search, all_devices, running_arrays};
 use super::apply::{ApplyError, Session};
 use super::print::{complain, out};
 use super::save;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
-use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::{Conf, SysfsLine};
@@ -31,8 +32,7 @@ use crate::plan::create::Node;
 use crate::plan::known_faults;
 use crate::plan::step::Plan;
 use crate::superblock::Version;
-use crate::superblock::v0;
-use crate::superblock::v1::{Minor, read_any};
+use crate::superblock::v1::Minor;
 use crate::uuid::Uuid;
 
 const BITMAP_IS_LOCKLESS: &str =
@@ -60,6 +60,8 @@ pub(super) struct Asked<'a> {
     pub settings: &'a [SysfsLine],
     /// The arrays that run.
     pub running: &'a [(Uuid, PathBuf)],
+    /// Some devices have not answered yet: it is started only if it is complete; else it is refused in silence, for now.
+    pub whole: bool,
 }
 
 /// What became of one array.
@@ -102,16 +104,31 @@ pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refus
         };
     }
     let asked = wishes(req, &host, &Node { devname: String::new(), path: typed.path.clone(), readonly: false })?;
-    let listed = if asked.searched { all_devices(&host) } else { req.members.clone() };
-    let candidates: Vec<Candidate> = listed.iter().map(|path| candidate(&host, path, &asked)).collect();
     let running = running_arrays(&host);
-    let put = assemble_from(
-        req,
-        &host,
-        &Asked { typed, candidates: &candidates, planned: &[], settings: &conf.sysfs, running: &running },
-    )?;
+    let listed = if asked.searched { all_devices(&host) } else { req.members.clone() };
+    let mut search = Search::default();
+    search.look(&host, listed, &asked);
+    let mut put = None;
+    if search.waits() {
+        put = start_of(req, &host, conf, (&typed, &search), &running, true).ok();
+        search.catch_up(&host);
+    }
+    let put = put.map_or_else(|| start_of(req, &host, conf, (&typed, &search), &running, false), Ok)?;
     show_plan(&host, req, put.plan);
     Ok(put.exit)
+}
+
+/// The array, of the devices that have answered.
+fn start_of(
+    req: &AssembleRequest,
+    host: &Host,
+    conf: &Conf,
+    (typed, search): (&TypedName, &Search),
+    running: &[(Uuid, PathBuf)],
+    whole: bool,
+) -> Result<Put, Refusal> {
+    let (candidates, settings) = (&search.candidates, &conf.sysfs);
+    assemble_from(req, host, &Asked { typed: typed.clone(), candidates, planned: &[], settings, running, whole })
 }
 
 fn not_identified(array: &Path) -> Refusal {
@@ -140,7 +157,11 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
     let members = report::begin(&req.common, &wishes, candidates);
+    let later = || Refusal { lines: Vec::new(), exit: Exit::FAIL };
     let mut decision = decide(&wishes, candidates, &node).map_err(|(lines, refusal)| {
+        if asked.whole {
+            return later();
+        }
         say(&lines);
         if !wishes.searched {
             name_holders(req, host, candidates);
@@ -148,6 +169,9 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
         refusal
     })?;
     let there = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid);
+    if asked.whole && (there.is_some() || decision.missing > 0 || !decision.start.go) {
+        return Err(later());
+    }
     let waits = there.and_then(|(uuid, _)| waiting::find(host, *uuid));
     if let Some(found) = &waits {
         let merged = waiting::merge(req, host, asked, (&mut wishes, &mut node), (found, decision.uuid));
@@ -181,38 +205,6 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     }
     let array = waits.map(|found| found.open(host)).transpose()?;
     Ok(put(execute(req, host, (lock, array), &node.devname, &decision, &wishes)?, None))
-}
-
-/// All block devices, the last of /proc/partitions first, as the reference looks through them.
-fn all_devices(host: &Host) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(host.proc.join("partitions")).unwrap_or_default();
-    let names = text.lines().skip(2).filter_map(|line| line.split_ascii_whitespace().nth(3));
-    let mut paths: Vec<PathBuf> = names.map(|name| host.dev.join(name)).filter(|p| p.exists()).collect();
-    paths.reverse();
-    paths
-}
-
-/// The running array with this uuid: its other members must not become a second one.
-pub(super) fn already_active(host: &Host, uuid: Uuid) -> Option<PathBuf> {
-    running_arrays(host).into_iter().find(|(running, _)| *running == uuid).map(|(_, path)| path)
-}
-
-/// The uuid and the name of each running array.
-fn running_arrays(host: &Host) -> Vec<(Uuid, PathBuf)> {
-    let map = host.map().load().unwrap_or_default();
-    let of_array = |devname: String| {
-        let member = host.sysfs.array(&devname).members().first().map(|m| m.name().to_owned())?;
-        let entry = map.iter().find(|e| e.devname == devname);
-        let of_member = || {
-            let device = RealDevice::open(&host.dev.join(member), Access::Read).ok()?;
-            let new = read_any(&device).ok().flatten().map(|(_, sb)| sb.set_uuid());
-            new.or_else(|| v0::read(&device).ok().flatten().map(|sb| sb.uuid()))
-        };
-        // The map file may be gone, or of an older array with that number.
-        let uuid = of_member().or(entry.map(|e| e.uuid))?;
-        Some((uuid, entry.and_then(|e| e.path.clone()).unwrap_or_else(|| host.dev.join(&devname))))
-    };
-    host.sysfs.arrays().into_iter().filter_map(of_array).collect()
 }
 
 /// Says who holds the members that are busy.

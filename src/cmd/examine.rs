@@ -11,6 +11,7 @@ use crate::cmd::member::{Loaded, cannot_open, load};
 use crate::cmd::whose;
 use crate::cmd::{configured, print};
 use crate::device::ReadAt;
+use crate::device::readers::Readers;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Exit;
 use crate::host::Host;
@@ -52,7 +53,18 @@ pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
             return Exit::USAGE;
         }
     };
-    Run { form: form(common), common, homehost: homehost(common), exit: Exit::OK, done: Vec::new() }.all(&devices)
+    let ask =
+        Ask { metadata: common.metadata, scan: common.scan, prefer: common.prefer.clone(), homehost: homehost(common) };
+    Run { form: form(common), common, ask, exit: Exit::OK, done: Vec::new() }.all(&devices)
+}
+
+/// What is wanted of each device.
+#[derive(Debug, Clone)]
+struct Ask {
+    metadata: Option<Metadata>,
+    scan: bool,
+    prefer: Option<String>,
+    homehost: Option<String>,
 }
 
 /// `--json` before all; then one line per array with `--brief`, and with `--scan` but for `-vv`; then `--export`.
@@ -68,17 +80,16 @@ fn form(common: &Common) -> Form {
 struct Run<'a> {
     form: Form,
     common: &'a Common,
-    homehost: Option<String>,
+    ask: Ask,
     exit: Exit,
     done: Vec<Result<Examined, (String, String)>>,
 }
 
 impl Run<'_> {
     fn all(mut self, devices: &[PathBuf]) -> Exit {
-        for path in devices {
-            if !self.one(path) {
-                return self.exit;
-            }
+        let all_read = if self.ask.scan { self.scan(devices) } else { devices.iter().all(|path| self.one(path)) };
+        if !all_read {
+            return self.exit;
         }
         match self.form {
             Form::Brief => {
@@ -100,8 +111,29 @@ impl Run<'_> {
 
     /// One device; false where nobody reads any more.
     fn one(&mut self, path: &Path) -> bool {
-        let device = escape::text(path.as_os_str().as_encoded_bytes());
-        let found = match examine_device(path, &device, self) {
+        let device = shown(path);
+        let found = examine_device(path, &device, &self.ask);
+        self.tell(device, found)
+    }
+
+    /// Several at a time: one that does not answer is left out.
+    fn scan(&mut self, devices: &[PathBuf]) -> bool {
+        let (ask, wait) = (self.ask.clone(), Host::default().device_wait);
+        let readers = Readers::start(devices.to_vec(), move |path| {
+            let device = shown(path);
+            let found = examine_device(path, &device, &ask);
+            (device, found)
+        });
+        readers.wait(wait);
+        for path in readers.silent() {
+            let seconds = wait.as_secs();
+            print::complain(format!("{} does not answer, and is left out after {seconds} seconds", shown(&path)));
+        }
+        readers.take().into_iter().all(|(device, found)| self.tell(device, found))
+    }
+
+    fn tell(&mut self, device: String, found: Result<Examined, Failure>) -> bool {
+        let found = match found {
             Ok(found) => found,
             Err(failure) => {
                 self.failed(&device, failure);
@@ -192,21 +224,27 @@ enum Failure {
     NotOfFormat(u32),
 }
 
-fn examine_device(path: &Path, device: &str, run: &Run) -> Result<Examined, Failure> {
-    let dev = RealDevice::open(path, Access::Read).map_err(|e| Failure::Open(cannot_open(&e)))?;
-    let what = match load(&dev, run.common.metadata) {
-        Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, run.homehost.as_deref()))),
+fn shown(path: &Path) -> String {
+    escape::text(path.as_os_str().as_encoded_bytes())
+}
+
+fn examine_device(path: &Path, device: &str, ask: &Ask) -> Result<Examined, Failure> {
+    // A scan has its paths from a walk over the block devices.
+    let opened = if ask.scan { RealDevice::open_block } else { RealDevice::open }(path, Access::Read);
+    let dev = opened.map_err(|e| Failure::Open(cannot_open(&e)))?;
+    let what = match load(&dev, ask.metadata) {
+        Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, ask.homehost.as_deref()))),
         Ok(Some(Loaded::V0(sb))) => {
             if let Some(line) = whose::v0_of_another(&Host::default(), &dev, device, &sb) {
-                if run.common.scan {
+                if ask.scan {
                     return Err(Failure::Nothing(Some(line)));
                 }
                 print::complain(line);
             }
-            What::Old(Box::new(old_member(*sb, run)))
+            What::Old(Box::new(old_member(*sb, ask)))
         }
         Ok(Some(Loaded::Foreign(found))) => What::Foreign(found),
-        Ok(None) if run.common.metadata.is_some() => return Err(Failure::NotOfFormat(first_word(&dev, run))),
+        Ok(None) if ask.metadata.is_some() => return Err(Failure::NotOfFormat(first_word(&dev, ask))),
         Ok(None) => return Err(Failure::Nothing(None)),
         Err(e) => {
             let line = whose::v1_of_another(&Host::default(), &dev, device, &e);
@@ -217,9 +255,9 @@ fn examine_device(path: &Path, device: &str, run: &Run) -> Result<Examined, Fail
 }
 
 /// The word where the magic of the wanted format would be, for the message.
-fn first_word(dev: &RealDevice, run: &Run) -> u32 {
+fn first_word(dev: &RealDevice, ask: &Ask) -> u32 {
     let sectors = dev.size().sectors();
-    let at = match run.common.metadata {
+    let at = match ask.metadata {
         Some(Metadata::V090) => foreign::v090_offset(dev.size().0),
         Some(Metadata::V1_0) => v1::super_offset(Minor::V0, sectors).and_then(Sectors::bytes).map(|b| b.0),
         Some(Metadata::V1_1) => Some(0),
@@ -229,14 +267,14 @@ fn first_word(dev: &RealDevice, run: &Run) -> u32 {
     at.and_then(|at| dev.read_at(at, &mut word).ok()).map_or(0, |()| u32::from_le_bytes(word))
 }
 
-fn old_member(sb: SuperV0, run: &Run) -> OldMember {
+fn old_member(sb: SuperV0, ask: &Ask) -> OldMember {
     let map = DevMap::read(&Host::default());
-    let path = |disk: DiskV0| map.path((disk.major, disk.minor), run.common.prefer.as_deref()).map(str::to_owned);
+    let path = |disk: DiskV0| map.path((disk.major, disk.minor), ask.prefer.as_deref()).map(str::to_owned);
     let paths = (0..MAX_DISKS).map(|n| sb.disk(n).and_then(path)).chain([path(sb.this_disk())]).collect();
     OldMember {
         created: when(u64::from(sb.ctime())),
         updated: when(u64::from(sb.utime())),
-        local_to: run.homehost.clone().filter(|host| v0::is_local(&sb, host)),
+        local_to: ask.homehost.clone().filter(|host| v0::is_local(&sb, host)),
         paths,
         sb,
     }

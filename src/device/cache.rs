@@ -10,6 +10,8 @@ use crate::units::Bytes;
 const KEPT: usize = 4096;
 /// Bytes from the start on that are read at once: both places there that may hold a superblock.
 const HEAD: usize = 8192;
+/// The same at the end: where DDF and IMSM are.
+const TAIL: usize = 1024;
 
 /// A device whose blocks are read once while this view lives. Never for a device that changes meanwhile.
 pub struct ReadOnce<'a> {
@@ -51,9 +53,15 @@ impl ReadAt for ReadOnce<'_> {
         let Some((start, len)) = self.blocks(offset, buf.len()).filter(|(_, len)| *len <= KEPT) else {
             return self.dev.read_at(offset, buf);
         };
-        let head = start.saturating_add(len as u64) <= HEAD as u64 && self.size().0 >= HEAD as u64;
-        let found = match head.then(|| self.dev.read_vec(0, HEAD)) {
-            Some(Ok(bytes)) => (0, bytes),
+        let size = self.size().0;
+        let piece = match (start.saturating_add(len as u64), size.checked_sub(TAIL as u64)) {
+            (end, _) if end <= HEAD as u64 && size >= HEAD as u64 => Some((0, HEAD)),
+            (_, Some(tail)) if start >= tail => Some((tail, TAIL)),
+            _ => None,
+        };
+        let read = |(at, len): (u64, usize)| Some((at, self.dev.read_vec(at, len).ok()?));
+        let found = match piece.and_then(read) {
+            Some(found) => found,
             // A bad sector in it must not hide the others.
             _ => (start, self.dev.read_vec(start, len)?),
         };
@@ -85,6 +93,10 @@ mod tests {
         assert_eq!(once.seen.borrow().len(), 1);
         assert_eq!(once.read_vec(8192, 512).unwrap(), [0; 512]);
         assert_eq!(once.seen.borrow().len(), 2);
+        for at in [(1 << 20) - 512, (1 << 20) - 1024] {
+            assert_eq!(once.read_vec(at, 512).unwrap(), [0; 512]);
+            assert_eq!(once.seen.borrow().len(), 3, "both ends at once");
+        }
         let mut bad = MemDevice::new(1 << 20);
         bad.bad_reads.push(4096..4608);
         let once = ReadOnce::new(&bad);

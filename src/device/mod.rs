@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod mem;
+pub mod readers;
 pub mod real;
 
 pub use crate::blockio::{ReadAt, WriteAt};

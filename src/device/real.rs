@@ -34,7 +34,8 @@ pub struct RealDevice {
     size: Bytes,
     block: u32,
     direct: bool,
-    rdev: u64,
+    /// Not known yet where the node was not looked at.
+    rdev: Option<u64>,
 }
 
 /// How to open a device.
@@ -68,6 +69,19 @@ impl RealDevice {
         } else {
             return Err(io::Error::from_raw_os_error(libc::ENOTBLK));
         };
+        let rdev = if kind == NodeKind::Block { meta.rdev() } else { 0 };
+        Self::open_as(path, access, kind, (meta.len(), Some(rdev)))
+    }
+
+    /// Opens what is known to be a block device: without looking at the node first.
+    ///
+    /// # Errors
+    /// What the open reports; `ENOTTY` for anything else.
+    pub fn open_block(path: &Path, access: Access) -> io::Result<RealDevice> {
+        Self::open_as(path, access, NodeKind::Block, (0, None))
+    }
+
+    fn open_as(path: &Path, access: Access, kind: NodeKind, (len, rdev): (u64, Option<u64>)) -> io::Result<RealDevice> {
         let write = matches!(access, Access::Write | Access::WriteExclusive);
         let exclusive = matches!(access, Access::ReadExclusive | Access::WriteExclusive);
         let mut flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -89,9 +103,8 @@ impl RealDevice {
         };
         let (size, block) = match kind {
             NodeKind::Block => (blk::size_bytes(file.as_fd())?, blk::logical_block_size(file.as_fd())?),
-            NodeKind::File => (Bytes(meta.len()), 512),
+            NodeKind::File => (Bytes(len), 512),
         };
-        let rdev = if kind == NodeKind::Block { meta.rdev() } else { 0 };
         Ok(RealDevice { path: path.to_path_buf(), file, kind, size, block, direct, rdev })
     }
 
@@ -110,7 +123,8 @@ impl RealDevice {
     /// Major and minor number of a block device; (0, 0) for a file.
     #[must_use]
     pub fn dev(&self) -> (u32, u32) {
-        (nix::sys::stat::major(self.rdev) as u32, nix::sys::stat::minor(self.rdev) as u32)
+        let rdev = self.rdev.or_else(|| self.file.metadata().ok().map(|meta| meta.rdev())).unwrap_or(0);
+        (nix::sys::stat::major(rdev) as u32, nix::sys::stat::minor(rdev) as u32)
     }
 
     /// The open file, for ioctls.

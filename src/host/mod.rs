@@ -19,6 +19,7 @@ pub mod saved;
 pub mod udev;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::sysfs::Sysfs;
 
@@ -45,7 +46,12 @@ pub struct Host {
     pub nodes: node_defaults::NodeDefaults,
     /// MDADM_CONF_AUTO: words in front of the AUTO line.
     pub conf_auto: Option<String>,
+    /// MDADM_DEVICE_WAIT, in seconds: how long a scan waits for a device that does not answer.
+    pub device_wait: Duration,
 }
+
+/// As long as the kernel gives a SCSI command.
+const DEVICE_WAIT: Duration = Duration::from_secs(30);
 
 impl Default for Host {
     fn default() -> Self {
@@ -60,6 +66,10 @@ impl Default for Host {
             no_udev: std::env::var("MDADM_NO_UDEV").is_ok_and(|v| v == "1"),
             nodes: node_defaults::NodeDefaults::configured(),
             conf_auto: std::env::var("MDADM_CONF_AUTO").ok(),
+            device_wait: std::env::var("MDADM_DEVICE_WAIT")
+                .ok()
+                .and_then(|v| v.parse().ok())
+                .map_or(DEVICE_WAIT, Duration::from_secs),
         }
     }
 }

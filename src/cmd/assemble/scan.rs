@@ -4,9 +4,9 @@
 //! started (arrays on arrays) is looked at in the next round.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
-use super::{Asked, Put, assemble_from, candidate, running_arrays, show_plan, wishes};
+use super::search::Search;
+use super::{Asked, Put, assemble_from, running_arrays, show_plan, wishes};
 use crate::cli::request::AssembleRequest;
 use crate::cmd::configured;
 use crate::cmd::print::complain;
@@ -22,17 +22,12 @@ use crate::superblock::Version;
 use crate::superblock::v1::Minor;
 use crate::uuid::Uuid;
 
-/// Devices that are read at the same time: one that hangs holds up no more than its share.
-const READERS: usize = 8;
-
 struct Scan<'a> {
     req: &'a AssembleRequest,
     conf: &'a Conf,
     host: Host,
     local: Option<Local>,
-    /// All devices looked at, those of started arrays among them.
-    candidates: Vec<Candidate>,
-    seen: Vec<PathBuf>,
+    search: Search,
     /// Names that `--plan` has given away, with their numbers.
     planned: Vec<(PathBuf, String)>,
     /// What runs, with what was started.
@@ -53,8 +48,7 @@ pub fn run(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
         conf,
         host,
         local,
-        candidates: Vec::new(),
-        seen: Vec::new(),
+        search: Search::default(),
         planned: Vec::new(),
         running,
         plan: req.common.plan.then(Plan::default),
@@ -92,22 +86,7 @@ impl Scan<'_> {
     /// Reads the devices that were not there before.
     fn look(&mut self) -> Result<(), Refusal> {
         let listed = configured::devices(&self.host, self.conf, &self.req.common).map_err(Refusal::new)?;
-        let new: Vec<PathBuf> = listed.into_iter().filter(|path| !self.seen.contains(path)).collect();
-        let wishes = Wishes { searched: true, ..Wishes::default() };
-        let (host, wishes) = (&self.host, &wishes);
-        let mut read: Vec<Option<Candidate>> = vec![None; new.len()];
-        let share = new.len().div_ceil(READERS).max(1);
-        thread::scope(|scope| {
-            for (paths, places) in new.chunks(share).zip(read.chunks_mut(share)) {
-                scope.spawn(move || {
-                    for (path, place) in paths.iter().zip(places) {
-                        *place = Some(candidate(host, path, wishes));
-                    }
-                });
-            }
-        });
-        self.candidates.extend(read.into_iter().flatten());
-        self.seen.extend(new);
+        self.search.look(&self.host, listed, &Wishes { searched: true, ..Wishes::default() });
         Ok(())
     }
 
@@ -118,7 +97,8 @@ impl Scan<'_> {
             match typed.and_then(|typed| Some((line_of(self.conf, &typed)?, typed))) {
                 Some((line, typed)) => {
                     self.look()?;
-                    let result = self.one_line(line, typed);
+                    let early = self.early(|scan| scan.one_line(line, typed.clone(), true).ok());
+                    let result = early.map_or_else(|| self.one_line(line, typed, false), Ok);
                     self.count(result);
                 }
                 None => self.failed(super::not_identified(path)),
@@ -131,18 +111,9 @@ impl Scan<'_> {
     fn configured(&mut self, mut lines: Vec<&ArrayLine>) -> Result<Exit, Refusal> {
         loop {
             self.look()?;
-            let (before, mut left, mut refused) = (self.candidates.len(), Vec::new(), Vec::new());
-            for line in lines {
-                let result = self.line_name(line).and_then(|typed| self.one_line(line, typed));
-                match result {
-                    Ok(put) if put.exit == Exit::OK => self.started |= put.started,
-                    Ok(put) => self.exit = self.exit.and(put.exit),
-                    Err(refusal) => {
-                        left.push(line);
-                        refused.push(refusal);
-                    }
-                }
-            }
+            let before = self.search.listed();
+            lines = self.early(|scan| Some(scan.round_of_lines(&lines, true).0)).unwrap_or(lines);
+            let (left, refused) = self.round_of_lines(&lines, false);
             let more = configured::devices(&self.host, self.conf, &self.req.common).map_or(0, |d| d.len()) > before;
             if left.is_empty() || !more || self.req.common.plan {
                 refused.into_iter().for_each(|refusal| self.failed(refusal));
@@ -152,20 +123,46 @@ impl Scan<'_> {
         }
     }
 
+    /// What can be done while a device has not answered: arrays that are complete. Then it is waited for.
+    fn early<T>(&mut self, work: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if !self.search.waits() {
+            return None;
+        }
+        let done = work(self);
+        self.search.catch_up(&self.host);
+        done
+    }
+
+    /// The lines that could not be assembled, and why. `whole`: only what is complete is started.
+    fn round_of_lines<'l>(&mut self, lines: &[&'l ArrayLine], whole: bool) -> (Vec<&'l ArrayLine>, Vec<Refusal>) {
+        let (mut left, mut refused) = (Vec::new(), Vec::new());
+        for line in lines {
+            match self.line_name(line).and_then(|typed| self.one_line(line, typed, whole)) {
+                Ok(put) if put.exit == Exit::OK => self.started |= put.started,
+                Ok(put) => self.exit = self.exit.and(put.exit),
+                Err(refusal) => {
+                    left.push(*line);
+                    refused.push(refusal);
+                }
+            }
+        }
+        (left, refused)
+    }
+
     /// The name of the line, or the array's own.
     fn line_name(&self, line: &ArrayLine) -> Result<TypedName, Refusal> {
         if let Some(device) = &line.device {
             return names::parse(device);
         }
         let local = self.local.clone().unwrap_or(Local::All);
-        let found = self.candidates.iter().find_map(|c| member(&c.content).filter(|m| fits(line, c, m)));
+        let found = self.search.candidates.iter().find_map(|c| member(&c.content).filter(|m| fits(line, c, m)));
         let found = found.ok_or(Refusal { lines: Vec::new(), exit: Exit::USAGE })?;
         Ok(self.free_name(auto_name(found, &local)))
     }
 
-    fn one_line(&mut self, line: &ArrayLine, typed: TypedName) -> Result<Put, Refusal> {
+    fn one_line(&mut self, line: &ArrayLine, typed: TypedName, whole: bool) -> Result<Put, Refusal> {
         let of_line = |c: &&Candidate| member(&c.content).is_none_or(|m| fits(line, c, m));
-        let fitting: Vec<Candidate> = self.candidates.iter().filter(of_line).cloned().collect();
+        let fitting: Vec<Candidate> = self.search.candidates.iter().filter(of_line).cloned().collect();
         let mut req = self.one(&typed);
         req.uuid = req.uuid.or(line.uuid);
         req.super_minor = req.super_minor.or(line.super_minor.map(crate::cli::request::SuperMinor::Minor));
@@ -178,6 +175,7 @@ impl Scan<'_> {
             planned: &self.planned,
             settings: &self.conf.sysfs,
             running: &self.running,
+            whole,
         };
         let mut put = assemble_from(&req, &self.host, &asked)?;
         self.note(&mut put);
@@ -202,32 +200,11 @@ impl Scan<'_> {
         let asked = wishes(self.req, &self.host, &placeholder())?;
         let mut tried: Vec<Uuid> = Vec::new();
         loop {
-            let before = self.candidates.len();
+            let before = self.search.candidates.len();
             self.look()?;
+            let early = self.early(|scan| Some(scan.round(&asked, &local, &mut tried, true)));
             self.tell_disabled(&local, before);
-            let mut round = false;
-            while let Some((uuid, name)) = self.next(&asked, &local, &tried) {
-                tried.push(uuid);
-                let typed = self.free_name(name);
-                let mut req = self.one(&typed);
-                (req.uuid, req.name, req.super_minor) = (Some(uuid), None, None);
-                let at = Asked {
-                    typed,
-                    candidates: &self.candidates,
-                    planned: &self.planned,
-                    settings: &self.conf.sysfs,
-                    running: &self.running,
-                };
-                match assemble_from(&req, &self.host, &at) {
-                    Ok(mut put) => {
-                        round |= put.started;
-                        self.note(&mut put);
-                        self.count(Ok(put));
-                    }
-                    // The others go on; the status tells of it only where nothing starts.
-                    Err(refusal) => refusal.lines.iter().for_each(complain),
-                }
-            }
+            let round = self.round(&asked, &local, &mut tried, false) || early == Some(true);
             if !round || self.req.common.plan {
                 break;
             }
@@ -238,12 +215,43 @@ impl Scan<'_> {
         Ok(self.exit)
     }
 
+    /// All arrays that were not tried; whether one was started. `whole`: only what is complete, the others are for later.
+    fn round(&mut self, asked: &Wishes, local: &Local, tried: &mut Vec<Uuid>, whole: bool) -> bool {
+        let (mut round, mut later) = (false, Vec::new());
+        while let Some((uuid, name)) = self.next(asked, local, tried) {
+            tried.push(uuid);
+            let typed = self.free_name(name);
+            let mut req = self.one(&typed);
+            (req.uuid, req.name, req.super_minor) = (Some(uuid), None, None);
+            let at = Asked {
+                typed,
+                candidates: &self.search.candidates,
+                planned: &self.planned,
+                settings: &self.conf.sysfs,
+                running: &self.running,
+                whole,
+            };
+            match assemble_from(&req, &self.host, &at) {
+                Ok(mut put) => {
+                    round |= put.started;
+                    self.note(&mut put);
+                    self.count(Ok(put));
+                }
+                Err(_) if whole => later.push(uuid),
+                // The others go on; the status tells of it only where nothing starts.
+                Err(refusal) => refusal.lines.iter().for_each(complain),
+            }
+        }
+        tried.retain(|uuid| !later.contains(uuid));
+        round
+    }
+
     /// Says once which devices AUTO keeps from being assembled.
     fn tell_disabled(&self, local: &Local, from: usize) {
         if self.req.common.verbose <= 0 {
             return;
         }
-        for c in self.candidates.iter().skip(from) {
+        for c in self.search.candidates.iter().skip(from) {
             if let Some(m) = member(&c.content).filter(|m| !may_start(self.conf.auto.as_deref(), m, local)) {
                 let (path, format) = (c.path.display(), format_name(m.version));
                 complain(format!("{path} has metadata type {format} for which auto-assembly is disabled"));
@@ -253,7 +261,7 @@ impl Scan<'_> {
 
     /// The next array: of the first device that may be assembled, is not in use and was not tried.
     fn next(&self, asked: &Wishes, local: &Local, tried: &[Uuid]) -> Option<(Uuid, AutoName)> {
-        self.candidates.iter().find_map(|c| {
+        self.search.candidates.iter().find_map(|c| {
             let m = member(&c.content).filter(|m| !m.busy && !tried.contains(&m.sb.set_uuid()))?;
             let uuid = m.sb.set_uuid();
             let wrong_uuid = asked.uuid.is_some_and(|wanted| wanted != uuid);
@@ -279,7 +287,7 @@ impl Scan<'_> {
             let lines = self.conf.arrays.iter().filter(|line| line.ignore);
             member(&c.content).is_some_and(|m| lines.into_iter().any(|line| fits(line, c, m)))
         };
-        self.candidates.iter().filter(of_array).any(ignored)
+        self.search.candidates.iter().filter(of_array).any(ignored)
     }
 
     /// A path that no array has: `_0`, `_1` ... behind a name that is taken.
