@@ -56,7 +56,7 @@ complete -c mdadm -l restore-saved -d 'put back what was saved in FILE before it
 complete -c mdadm -l watch -d 'with --examine-bitmap: look again and again (default: every 2 seconds)' -r
 complete -c mdadm -l bitmap-idle -d 'how long a block of a lockless bitmap is not written to before its chunks become clean' -r
 complete -c mdadm -l metrics -d 'keep the state of the arrays in FILE, for Prometheus' -r
-complete -c mdadm -l check -d 'start, stop or status: check redundancy, go on where it was left, keep the results' -r
+complete -c mdadm -l check -d 'start, continue, stop or status: check redundancy, go on where it was left, keep the results' -r
 complete -c mdadm -l check-time -d 'with --check=start: pause after so long; seconds, or with m, h, d' -r
 complete -c mdadm -l check-speed -d 'with --check=start: no faster than so many KiB a second' -r
 complete -c mdadm -l manage -d 'act on one array, named first'

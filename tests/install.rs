@@ -34,6 +34,10 @@ fn rules_and_units_are_installed_under_the_names_that_other_programs_copy_and_en
     }
     let units = files(&lib.join("systemd/system"));
     for name in [
+        "mdcheck_start.service",
+        "mdcheck_start.timer",
+        "mdcheck_continue.service",
+        "mdcheck_continue.timer",
         "mdadm-grow-continue@.service",
         "mdadm-last-resort@.service",
         "mdadm-last-resort@.timer",

@@ -380,6 +380,7 @@ fn arrays_that_come_and_go_in_crowds_and_a_clock_that_is_set_back_lose_no_event(
     // Results of a check that lie ahead of the clock are shown.
     vm::wait_sync("md0");
     sh("date -s @2000000000");
+    assert_eq!(mdadm("--check=continue /dev/md0").ok().stdout, "", "nothing was begun");
     assert!(mdadm("--check=start /dev/md0").ok().stdout.contains("checked, 0 sectors differ"));
     sh("date -s @1000");
     let json: serde_json::Value = serde_json::from_str(&mdadm("--check=status --json /dev/md0").ok().stdout).unwrap();
@@ -517,7 +518,7 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     assert_eq!(child.ended(), Some(0));
     assert!(at(&Monitor::out()) > at(&first), "{}", Monitor::out());
     // to the end: all that differed, in whichever part
-    let last = check("start /dev/md0").ok().stdout;
+    let last = check("continue --scan").ok().stdout;
     assert!(last.starts_with("mdadm: /dev/md0: checked, 2048 sectors differ: on mirrors "), "{last}");
     assert!(check("status /dev/md0").ok().stdout.ends_with(", 2048 sectors differed\n"));
     // parity that does not fit is a failure; a degraded array is left out

@@ -112,7 +112,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Metrics, "FILE", "keep the state of the arrays in FILE, for Prometheus"),
     (Id::Health, "", "one line for each array, all of them unless named; status 0 well, 1 look at it, 2 act now"),
     (Id::Report, "", "print all that somebody who helps needs to see: arrays, members, sysfs, kernel log"),
-    (Id::Check, "WORD", "start, stop or status: check redundancy, go on where it was left, keep the results"),
+    (Id::Check, "WORD", "start, continue, stop or status: check redundancy, go on where it was left, keep the results"),
     (Id::CheckTime, "TIME", "with --check=start: pause after so long; seconds, or with m, h, d"),
     (Id::CheckSpeed, "KIB", "with --check=start: no faster than so many KiB a second"),
     (Id::NoSharing, "", "move no spares between arrays"),

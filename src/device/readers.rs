@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::SigSet;
 
-use crate::kernel::process::share_heap;
+use crate::kernel::process::roomy_heaps;
 
 /// Readers at first: as many disks seek at the same time.
 const READERS: usize = 3;
@@ -72,7 +72,7 @@ impl<T> Shared<T> {
 impl<T: Send + 'static> Readers<T> {
     /// Begins to read all of them, several at a time.
     pub fn start(paths: Vec<PathBuf>, read: impl Fn(&Path) -> T + Send + Sync + 'static) -> Readers<T> {
-        share_heap();
+        roomy_heaps();
         let count = paths.len();
         let state = State { answers: (0..count).map(|_| Answer::None).collect(), left: count };
         let (next, state, all) = (AtomicUsize::new(0), Mutex::new(state), Condvar::new());

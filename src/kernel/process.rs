@@ -40,12 +40,13 @@ pub fn fork_single() -> io::Result<Option<Pid>> {
     }
 }
 
-/// All threads share one heap: glibc's heaps for threads grow page by page, with a system call for each.
-pub fn share_heap() {
+/// Has glibc take memory for each thread in large pieces, not page by page with a system call for each.
+pub fn roomy_heaps() {
+    const PIECE: libc::c_int = 1 << 20;
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt(3) sets a number for later allocations; it may be called at any time.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TOP_PAD, PIECE);
     }
 }
 

@@ -56,6 +56,8 @@ pub struct ReportRequest {
 pub enum CheckAction {
     /// Check, and stay until it is through or the time is over.
     Start,
+    /// The same for those arrays only whose check is not through.
+    Continue,
     /// Interrupt it.
     Stop,
     /// Say how it is and was.
@@ -68,6 +70,7 @@ impl CheckAction {
     pub fn parse(word: &str) -> Option<CheckAction> {
         Some(match word {
             "start" => CheckAction::Start,
+            "continue" => CheckAction::Continue,
             "stop" => CheckAction::Stop,
             "status" => CheckAction::Status,
             _ => return None,

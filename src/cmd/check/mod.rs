@@ -53,6 +53,10 @@ pub fn run(request: &CheckRequest) -> Exit {
         CheckAction::Status => status(request, &arrays, &kept),
         CheckAction::Stop => stop(&arrays),
         CheckAction::Start => start(&host, request, arrays, &mut kept),
+        CheckAction::Continue => {
+            arrays.retain(|target| kept.of(target.uuid).unfinished.is_some());
+            start(&host, request, arrays, &mut kept)
+        }
     })
 }
 
