@@ -257,7 +257,7 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
     drop(monitor);
     // One that hangs: what happens meanwhile is told.
     fs::write("/mnt/run", "#!/bin/bash\nexec sleep 1000\n").unwrap();
-    let _monitor = Monitor::start("--scan --program=/mnt/run --delay=1");
+    let monitor = Monitor::start("--scan --program=/mnt/run --delay=1");
     Monitor::tells("DegradedArray");
     sh(&format!(
         "{0} --quiet /dev/md0 --remove {1}; wipefs -aq {1}; {0} --quiet /dev/md0 --add {1}",
@@ -265,6 +265,15 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
         d[1]
     ));
     Monitor::tells(&format!("SpareActive event detected on md device /dev/md0, component device {}", d[1]));
+    drop(monitor);
+    // Ended while it tells: what was seen is told to the end.
+    fs::write("/mnt/run", "#!/bin/bash\nsleep 0.5; echo $1 >>/mnt/late\n").unwrap();
+    let mut monitor = Monitor::start("--scan --program=/mnt/run --delay=1");
+    Monitor::tells("NewArray");
+    Monitor::tells("DegradedArray");
+    sh(&format!("kill -TERM {}", monitor.0.id()));
+    wait_until(LONG, "it ends by the signal", || monitor.ended() == Some(-1));
+    assert_eq!(fs::read_to_string("/mnt/late").unwrap(), "NewArray\nDegradedArray\n");
 }
 
 #[test]

@@ -77,6 +77,15 @@ impl Alerts {
         let _ = queue.send((whom.clone(), told));
     }
 
+    /// Waits so long at most for programs and mails.
+    pub fn finish_within(&mut self, limit: Duration) {
+        let end = Instant::now() + limit;
+        self.queue = None;
+        while self.worker.as_ref().is_some_and(|w| !w.is_finished()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until all programs and mails are through.
     pub fn finish(&mut self) {
         self.queue = None;

@@ -23,7 +23,7 @@ use message::{Missing, Told};
 use metrics::Metrics;
 use snapshot::Reader;
 use state::{Event, Rules, Watch};
-use wait::Waiter;
+use wait::{Waiter, Woken};
 
 use crate::cli::request::MonitorRequest;
 use crate::cmd::print::{complain, only_stream};
@@ -36,6 +36,8 @@ use crate::host::saved;
 
 /// mdadm(8), `--delay`.
 const DELAY_SECONDS: u32 = 60;
+/// How long programs and mails may take when the monitor is ended by SIGTERM.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// mdadm(8), RebuildNN.
 const INCREMENT: u32 = 20;
 
@@ -92,6 +94,7 @@ pub fn run(request: &MonitorRequest, conf: &Conf) -> Exit {
         return Exit::FAIL;
     }
     let exit = monitor.watch(shares);
+    wait::let_end();
     monitor.alerts.finish();
     exit
 }
@@ -198,8 +201,15 @@ impl Monitor<'_> {
                 complain("No array with redundancy detected, stopping");
                 return Exit::OK;
             }
-            if waiter.wait(reader.notices(), self.timeout()) {
-                self.reload();
+            match waiter.wait(reader.notices(), self.timeout()) {
+                Woken::Look => {}
+                Woken::Reload => self.reload(),
+                Woken::End => {
+                    // What was seen is not to be lost: the signal does the rest.
+                    self.alerts.finish_within(LAST_WORDS);
+                    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM);
+                    return Exit::FAIL;
+                }
             }
         }
     }

@@ -14,26 +14,40 @@ use super::daemon;
 /// What is waited on beside /proc/mdstat.
 #[derive(Debug)]
 pub struct Waiter {
-    /// SIGHUP; none at a terminal, which sends it when it is closed.
-    reload: Option<SignalFd>,
+    /// SIGTERM; SIGHUP but at a terminal, which sends it when it is closed.
+    signals: Option<SignalFd>,
+}
+
+/// What the wait ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// The kernel's notice, or time: it is to be looked.
+    Look,
+    /// The configuration is to be read anew.
+    Reload,
+    /// It is to end.
+    End,
 }
 
 impl Waiter {
-    /// From now on SIGHUP means a reload, but for a monitor at a terminal.
+    /// From now on SIGHUP means a reload, and SIGTERM waits until [`Waiter::wait`] sees it.
     #[must_use]
     pub fn new() -> Waiter {
         let mut set = SigSet::empty();
-        set.add(Signal::SIGHUP);
+        set.add(Signal::SIGTERM);
+        if !std::io::stdin().is_terminal() {
+            set.add(Signal::SIGHUP);
+        }
         let catch = || {
             set.thread_block().ok()?;
             SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).ok()
         };
-        Waiter { reload: if std::io::stdin().is_terminal() { None } else { catch() } }
+        Waiter { signals: catch() }
     }
 
-    /// Waits; whether the configuration is to be read anew. systemd's watchdog is fed meanwhile.
+    /// Waits. systemd's watchdog is fed meanwhile.
     #[must_use]
-    pub fn wait(&self, notices: BorrowedFd<'_>, timeout: Duration) -> bool {
+    pub fn wait(&self, notices: BorrowedFd<'_>, timeout: Duration) -> Woken {
         let end = Instant::now() + timeout;
         let watchdog = daemon::watchdog();
         loop {
@@ -45,18 +59,30 @@ impl Waiter {
             // A millisecond more than is left: a poll that is too short would be one of many.
             let step = PollTimeout::try_from(step + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             let mut fds = vec![PollFd::new(notices, PollFlags::POLLPRI | PollFlags::POLLERR)];
-            fds.extend(self.reload.as_ref().map(|r| PollFd::new(r.as_fd(), PollFlags::POLLIN)));
+            fds.extend(self.signals.as_ref().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             let woken = poll(&mut fds, step).unwrap_or(0) > 0;
-            if let Some(reload) = &self.reload
-                && matches!(reload.read_signal(), Ok(Some(_)))
-            {
-                return true;
+            if let Some(woken) = self.signal() {
+                return woken;
             }
             if woken || Instant::now() >= end {
-                return false;
+                return Woken::Look;
             }
         }
     }
+
+    fn signal(&self) -> Option<Woken> {
+        let info = self.signals.as_ref()?.read_signal().ok().flatten()?;
+        let terminated = i32::try_from(info.ssi_signo) == Ok(Signal::SIGTERM as i32);
+        Some(if terminated { Woken::End } else { Woken::Reload })
+    }
+}
+
+/// SIGTERM ends this process again; at once where it came already.
+pub fn let_end() {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    // Not done, it goes on to its own end.
+    let _ = set.thread_unblock();
 }
 
 /// What systemd wants to hear at a reload.
