@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
                 }
                 return Err(e);
             }
-            if !matches!(step, Step::Sync { .. } | Step::Kernel { .. } | Step::Save { .. }) {
+            if !matches!(step, Step::Sync { .. } | Step::Kernel { .. } | Step::Save { .. } | Step::Reshape(_)) {
                 CHANGED.store(true, Ordering::Relaxed);
             }
             if step.starts_array() {
@@ -256,7 +256,7 @@ impl<'a> Session<'a> {
                 }
                 md::run_array(&self.array(devname)?.file).map_err(|e| failed("RUN_ARRAY failed", &e))
             }
-            Step::Kernel { .. } | Step::Save { .. } => Ok(()),
+            Step::Kernel { .. } | Step::Save { .. } | Step::Reshape(_) => Ok(()),
             Step::SetFaulty { devname, device, by } => {
                 let what = format_args!("set device faulty failed for {device}");
                 self.member(devname, by, |f, dev| md::set_disk_faulty(f, dev), "faulty").map_err(|e| failed(what, &e))

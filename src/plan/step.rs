@@ -188,6 +188,8 @@ pub enum Step {
         /// What it does.
         what: String,
     },
+    /// What a reshape comes to: shown, not executed.
+    Reshape(Box<crate::plan::grow::reshape::summary::Summary>),
     /// SET_DISK_FAULTY, or `faulty` to the member's state.
     SetFaulty {
         /// Kernel name of the array.
@@ -306,6 +308,7 @@ impl Step {
                 format!("save   {} bytes {offset}..{end} in {}: {what}", device.display(), dir.display())
             }
             Step::Kernel { what } => format!("kernel {what}"),
+            Step::Reshape(summary) => summary.line(),
             Step::SetFaulty { devname, device, by } => by.line(devname, device, "SET_DISK_FAULTY", "faulty"),
             Step::HotRemove { devname, device, by } => by.line(devname, device, "HOT_REMOVE_DISK", "remove"),
             Step::StopArray { devname } => format!("ioctl  {devname} STOP_ARRAY"),
@@ -361,6 +364,7 @@ impl Step {
                 "what": what, "directory": dir.to_string_lossy(),
             }),
             Step::Kernel { what } => json!({"step": "kernel", "what": what}),
+            Step::Reshape(summary) => summary.json(),
             Step::SetFaulty { devname, device, by } => by.json(devname, device, "SET_DISK_FAULTY", "faulty"),
             Step::HotRemove { devname, device, by } => by.json(devname, device, "HOT_REMOVE_DISK", "remove"),
             Step::StopArray { devname } => ioctl("STOP_ARRAY", devname),

@@ -97,7 +97,11 @@ fn begin(
             return running.execute(&Plan { steps: vec![now.set("sync_action", "idle")] });
         }
         let moved = reshape::moved(&now, running.req, route)?.map_err(|_| no_room(running, &now, route))?;
-        move_data(running, &now, &reshape::start(&now, route, Some(moved)), after)
+        let start = reshape::start(&now, route, Some(moved));
+        if running.req.common.plan {
+            tell(running, shape, route, &start);
+        }
+        move_data(running, &now, &start, after)
     });
     if let Err(refusal) = done {
         return Err(give_up(running, shape, &taken, refusal));
@@ -129,6 +133,16 @@ fn predicted(shape: &Shape, route: &Route) -> Shape {
         (route.from.level, route.from.layout, route.from.chunk, route.from.slots);
     now.stripe_cache = now.stripe_cache.or(Some(256));
     now
+}
+
+/// `--plan`: what comes of it, before all steps.
+fn tell(running: &mut Running<'_>, shape: &Shape, route: &Route, start: &Start) {
+    let sysfs = &running.array.sysfs;
+    let limit = |attr| sysfs.get(attr).map(|l: crate::sysfs::value::SpeedLimit| l.kib);
+    let speed = (limit(attr::SYNC_SPEED_MIN).unwrap_or(1000), limit(attr::SYNC_SPEED_MAX).unwrap_or(200_000));
+    let member = reshape::member_sectors(shape);
+    let summary = reshape::summary::of(&shape.shown, Geometry::of(shape), route, start, member, speed);
+    running.shown.steps.insert(0, Step::Reshape(Box::new(summary)));
 }
 
 fn move_data(

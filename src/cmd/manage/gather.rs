@@ -5,7 +5,7 @@ use crate::host::node::OpenArray;
 use crate::kernel::md;
 use crate::level::Level;
 use crate::plan::manage::{ArrayFacts, Member};
-use crate::sysfs::value::Slot;
+use crate::sysfs::value::{Maybe, Slot};
 use crate::sysfs::{MemberDir, attr};
 
 /// More descriptors than any array has.
@@ -48,6 +48,7 @@ pub fn array(host: &Host, open: &OpenArray) -> Option<ArrayFacts> {
         level,
         layout: open.sysfs.get(attr::LAYOUT).unwrap_or(0),
         slots: open.sysfs.get(attr::RAID_DISKS).unwrap_or(0),
+        reshaping: open.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some(),
         members,
     })
 }

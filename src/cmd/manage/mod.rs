@@ -255,6 +255,10 @@ impl Manager<'_> {
             if is_busy && !self.req.common.test { refusal.with_exit(Exit::USAGE) } else { refusal }
         })?;
         let journal = facts.find(target).is_some_and(|(_, m)| m.journal);
+        if facts.reshaping && self.req.common.verbose >= 0 {
+            let name = self.req.array.display();
+            self.say(format!("note: {name} is being reshaped, which goes on without {}", target.shown));
+        }
         facts.after_fail(target);
         self.remember(facts);
         if self.req.common.verbose != 0 {

@@ -42,6 +42,8 @@ pub struct ArrayFacts {
     pub layout: u32,
     /// Number of slots.
     pub slots: u32,
+    /// Its data moves to another shape.
+    pub reshaping: bool,
     /// Its members, by descriptor number.
     pub members: Vec<Member>,
 }

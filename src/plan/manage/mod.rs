@@ -107,9 +107,33 @@ pub fn fail(array: &ArrayFacts, target: &Target, force: bool) -> Result<Plan, Re
     };
     if !force {
         keeps_all_data(array, index, target)?;
+        keeps_redundancy(array, index, target)?;
     }
     let (devname, device) = (array.devname.clone(), target.shown.clone());
     Ok(Plan { steps: vec![Step::SetFaulty { devname, device, by: by(target, member) }] })
+}
+
+/// Refuses to leave a reshape without redundancy: it may take days, and its data lies in two shapes meanwhile.
+fn keeps_redundancy(array: &ArrayFacts, index: usize, target: &Target) -> Result<(), Refusal> {
+    let counts = array.members.get(index).is_some_and(|m| m.slot.is_some() && m.in_sync && !m.faulty && !m.journal);
+    if !array.reshaping || !counts {
+        return Ok(());
+    }
+    let slots = usize::try_from(array.slots).unwrap_or(0);
+    let mut after = array.copies();
+    if let Some(gone) = after.get_mut(index) {
+        gone.in_sync = false;
+    }
+    let last = |other: usize| loss(array.level, array.layout, slots, &after, other) == Loss::Array;
+    let holds = |other: &usize| after.get(*other).is_some_and(|c| c.in_sync && c.slot.is_some());
+    if !(0..after.len()).filter(holds).any(last) {
+        return Ok(());
+    }
+    let (name, shown) = (&array.shown, &target.shown);
+    Err(Refusal::new(format!(
+        "Cannot remove {shown} from {name}: a reshape runs, which would go on without redundancy."
+    ))
+    .hint(format!("wait for it: mdadm --wait {name}; or use --force")))
 }
 
 /// Refuses to take the last good copy of any data.

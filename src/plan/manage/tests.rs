@@ -18,6 +18,7 @@ pub(super) fn array(level: Level, layout: u32, slots: u32) -> ArrayFacts {
         level,
         layout,
         slots,
+        reshaping: false,
         members: (0..slots).map(|n| member(n, Some(n))).collect(),
     }
 }
@@ -104,6 +105,26 @@ fn a_spare_that_the_kernel_chose_itself_is_the_replacement_already() {
     a.members[2] = Member { slot: Some(1), in_sync: false, replacement: true, ..member(5, None) };
     assert_eq!(replace::with(&a, &path(5), 1), Ok(Plan::default()));
     assert_eq!(first_line(replace::with(&a, &path(5), 0)), "/dev/loop5 is active and cannot be a replacement");
+}
+
+#[test]
+fn a_reshape_keeps_its_redundancy_unless_that_is_forced() {
+    for (level, layout, slots, allowed) in
+        [(Level::Raid5, 2, 4, false), (Level::Raid6, 2, 4, true), (Level::Raid10, 0x102, 4, false)]
+    {
+        let mut a = array(level, layout, slots);
+        assert!(fail(&a, &path(1), false).is_ok());
+        a.reshaping = true;
+        let refused = fail(&a, &path(1), false);
+        assert_eq!(refused.is_ok(), allowed, "{level:?}");
+        if !allowed {
+            assert!(first_line(refused).contains("without redundancy"));
+        }
+        assert!(fail(&a, &path(1), true).is_ok());
+        // A second one of a raid6.
+        a.after_fail(&path(0));
+        assert!(fail(&a, &path(1), false).is_err());
+    }
 }
 
 #[test]

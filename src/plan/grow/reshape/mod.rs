@@ -2,6 +2,7 @@
 
 pub mod offset;
 pub mod route;
+pub mod summary;
 
 use super::bitmap::Now;
 use super::shape::Shape;
