@@ -226,6 +226,26 @@ fn life(level: &'static str, slots: usize) {
     mdadm("--stop /dev/md0").ok();
 }
 
+/// A spare would be taken as soon as a degraded raid10 starts, before anything can be marked.
+fn spares_wait() {
+    let disks = vm::disks(5, 16 * MIB);
+    let create = format!("--quiet --create /dev/md1 --run -l10 -n4 -x1 -b lockless {}", disks.join(" "));
+    mdadm(&create).ok();
+    assert!(attr("md1", "llbitmap/bits").starts_with("unwritten 0\n"));
+    sh("blkdiscard /dev/md1");
+    write_pattern("/dev/md1", 10 * MIB, 2 * MIB, 7);
+    mdadm("--stop /dev/md1").ok();
+    let out = mdadm(&format!("--assemble /dev/md1 --run {}", disks[1..].join(" "))).ok();
+    let spare = &disks[4];
+    assert!(out.stderr.contains(&format!("{spare} is not added to /dev/md1")), "{out:?}");
+    assert_eq!(attr("md1", "degraded"), "1");
+    mdadm(&format!("/dev/md1 --add {spare}")).ok();
+    vm::wait_sync("md1");
+    mdadm(&format!("/dev/md1 --fail {}", disks[1])).ok();
+    assert_eq!(verify_pattern("/dev/md1", 10 * MIB, 2 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md1").ok();
+}
+
 #[test]
 fn a_raid1_with_a_lockless_bitmap_lives_as_the_manual_says() {
     if !vm::lockless_is_refused() {
@@ -237,6 +257,7 @@ fn a_raid1_with_a_lockless_bitmap_lives_as_the_manual_says() {
 fn a_raid10_with_a_lockless_bitmap_lives_as_the_manual_says() {
     if !vm::lockless_is_refused() {
         life("10", 4);
+        spares_wait();
     }
 }
 

@@ -183,7 +183,9 @@ fn worst_of(level: Level, states: impl IntoIterator<Item = u8>) -> u8 {
 /// Whether a chunk is resynced under the new bitmap.
 fn in_doubt(state: u8, array: &Array, target: BitmapTarget) -> bool {
     match ChunkState::from_byte(state) {
-        Some(ChunkState::Clean | ChunkState::CleanUnwritten) => false,
+        Some(ChunkState::Clean) => false,
+        // The kernel leaves out some when it builds parity ahead (docs/lockless.md).
+        Some(ChunkState::CleanUnwritten) => target != BitmapTarget::Lockless && array.level.is_parity(),
         Some(ChunkState::Unwritten | ChunkState::NeedSyncUnwritten | ChunkState::SyncingUnwritten) => match target {
             BitmapTarget::Lockless => false,
             BitmapTarget::Internal => array.level.is_parity(),

@@ -11,6 +11,7 @@ use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, resha
 use crate::bitmap::header::Kind;
 use crate::error::Refusal;
 use crate::kernel::md::disk;
+use crate::level::Level;
 use crate::plan::create::Node;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
@@ -79,6 +80,9 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         Some(Update::Bitmap(target)) => target == BitmapTarget::Lockless,
         _ => lockless && sb.has(feature::BITMAP_OFFSET),
     };
+    if lockless {
+        lines.extend(leave_spares_out(wishes, &sb, &members, &mut ranking));
+    }
     lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
     lines.extend(added(wishes, &members, &ranking));
@@ -95,6 +99,27 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         plan.steps.retain(|step| !step.starts_array() && !matches!(step, Step::Setting { .. }));
     }
     Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
+}
+
+/// A rebuild of a raid10 with a lockless bitmap leaves out data where chunks are unwritten (`plan::mark`), and a spare would be
+/// taken at once.
+fn leave_spares_out(wishes: &Wishes, sb: &SuperV1, members: &[Matched<'_>], ranking: &mut Ranking) -> Vec<Line> {
+    let degraded = ranking.active(all_slots(sb)).contains(&false);
+    let mut lines = Vec::new();
+    if sb.level_raw() != Level::Raid10.raw() || !degraded {
+        return lines;
+    }
+    for (m, verdict) in members.iter().zip(&mut ranking.verdicts) {
+        if *verdict == Verdict::Spare {
+            *verdict = Verdict::Useless;
+            let (shown, path) = (&wishes.shown, m.candidate.path.display());
+            lines.push(Line::normal(format!(
+                "{path} is not added to {shown}: the kernel would leave out data when it rebuilds a raid10 with a lockless bitmap; mdadm \
+                 {shown} --add {path} does it right"
+            )));
+        }
+    }
+    lines
 }
 
 fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {
