@@ -52,6 +52,9 @@ fn there_and_back(level: &str, members: usize) {
     let out = mdadm("--grow /dev/md0 --bitmap=lockless").ok();
     assert!(out.stderr.contains("has a lockless bitmap now: "), "{out:?}");
     assert!(attr("md0", "bitmap_type").contains("[llbitmap]"));
+    // The kernel shows no states before the next assembly; the members do.
+    let detail = mdadm("-D /dev/md0").ok().stdout;
+    assert!(detail.contains("Bitmap States : ") && detail.contains(" clean (on disk; "), "{detail}");
     let again = mdadm("--grow /dev/md0 --bitmap=lockless");
     assert_eq!((again.status, again.stderr.as_str()), (1, "mdadm: bitmap already present on /dev/md0\n"));
 

@@ -1,6 +1,6 @@
 //! Power cuts at the steps of a change of the bitmap, on a running array that is written to all the time: at the next assembly
 //! it starts, all that was written before is there, and the members agree. `SOAK_SEEDS` seeds of each level (1), the first
-//! being `SOAK_FIRST` (1): a seed is a change and the step before which the power goes.
+//! being `SOAK_FIRST` (1): a seed is a change and the step before which the power goes, or the moment.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 #[path = "vm/mod.rs"]
 mod vm;
@@ -40,21 +40,58 @@ fn soak_a_raid6_keeps_its_data_over_power_cuts_in_a_change_of_its_bitmap() {
     campaign("--level=6 --raid-devices=4 --chunk=64 --force", 4, 4);
 }
 
-fn campaign(shape: &str, members: usize, salt: u64) {
-    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
-    for seed in number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS") {
-        let (from, to) = CHANGES[(seed + salt) as usize % CHANGES.len()];
-        let step = 1 + mix(seed, salt) % STEPS;
-        println!("\nseed {seed}: {shape}: from {from} to {to}, {}", one_cut(shape, members, (from, to), step));
+/// A seed is a level, a change and how long after its beginning the power goes, whatever it is doing then.
+#[test]
+fn soak_power_cuts_at_any_moment_of_a_change_of_the_bitmap() {
+    let levels = [
+        ("--level=1 --raid-devices=2", 2),
+        ("--level=10 --raid-devices=4 --chunk=64", 4),
+        ("--level=5 --raid-devices=3 --chunk=64 --force", 3),
+        ("--level=6 --raid-devices=4 --chunk=64 --force", 4),
+    ];
+    for seed in seeds() {
+        let (shape, members) = levels[(seed % 4) as usize];
+        let change = CHANGES[(seed / 4 % 4) as usize];
+        let ms = mix(seed, 77) % 1500;
+        println!("\nseed {seed}: {shape}: {change:?}, {}", one_cut(shape, members, change, Cut::After(ms)));
     }
 }
 
-fn one_cut(shape: &str, members: usize, (from, to): (&str, &str), step: u64) -> String {
+/// When the power goes.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// Before this step.
+    Step(u64),
+    /// So many ms after the beginning.
+    After(u64),
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
+    number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS")
+}
+
+fn campaign(shape: &str, members: usize, salt: u64) {
+    for seed in seeds() {
+        let (from, to) = CHANGES[(seed + salt) as usize % CHANGES.len()];
+        let step = 1 + mix(seed, salt) % STEPS;
+        println!(
+            "\nseed {seed}: {shape}: from {from} to {to}, {}",
+            one_cut(shape, members, (from, to), Cut::Step(step))
+        );
+    }
+}
+
+fn one_cut(shape: &str, members: usize, (from, to): (&str, &str), cut: Cut) -> String {
+    let (step, salt) = match cut {
+        Cut::Step(step) => (step.to_string(), step),
+        Cut::After(ms) => (String::new(), ms),
+    };
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let disks: Vec<PathBuf> = (0..members)
         .map(|n| {
             let disk = disk_file(dir.path(), &format!("disk{n}"), DISK);
-            write_pattern(disk.to_str().unwrap(), 0, DISK, mix(step, n as u64));
+            write_pattern(disk.to_str().unwrap(), 0, DISK, mix(salt, n as u64));
             disk
         })
         .collect();
@@ -63,15 +100,25 @@ fn one_cut(shape: &str, members: usize, (from, to): (&str, &str), step: u64) -> 
         ("GUEST_CREATE", format!("--create /dev/md0 --run {shape} --bitmap={from} {}", nodes.join(" "))),
         ("GUEST_ASSEMBLE", format!("--assemble /dev/md0 {}", nodes.join(" "))),
         ("GUEST_TO", to.to_owned()),
-        ("GUEST_STEP", step.to_string()),
+        ("GUEST_STEP", step),
     ];
     let mut guest = boot_self(&disks, "guest_changes_the_bitmap_while_it_is_written_to", &env);
-    let seen = guest.wait_for("held before a step");
+    let seen = match cut {
+        Cut::Step(_) => guest.wait_for("held before a step"),
+        Cut::After(ms) => {
+            let seen = guest.wait_for("the change begins");
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            seen
+        }
+    };
     guest.cut_power();
     let out = boot_self(&disks, "guest_assembles_and_checks", &env).finish().ok();
     let kind = out.stdout.lines().find_map(|l| l.strip_prefix("bitmap: ")).unwrap().to_owned();
     let found = if kind.contains("[llbitmap]") { Members::open(&disks) } else { Members::open_all(&disks) };
-    let before = seen.lines().rev().nth(1).unwrap_or_default().to_owned();
+    let before = match cut {
+        Cut::Step(n) => format!("step {n} ({})", seen.lines().rev().nth(1).unwrap_or_default()),
+        Cut::After(ms) => format!("the end of {ms} ms"),
+    };
     let wrong = found.wrong_chunks();
     assert!(wrong.is_empty(), "{shape} from {from} to {to}, cut before {before}: the members disagree at {wrong:?}");
     let chunks = found.written_chunks() as u64;
@@ -79,7 +126,7 @@ fn one_cut(shape: &str, members: usize, (from, to): (&str, &str), step: u64) -> 
         chunks * (64 << 10) >= DATA / members as u64,
         "{shape} from {from} to {to}, cut before {before}: {chunks} chunks"
     );
-    format!("cut before step {step} ({before}): {kind}, {chunks} chunks agree")
+    format!("cut before {before}: {kind}, {chunks} chunks agree")
 }
 
 fn env(name: &str) -> String {
@@ -95,11 +142,13 @@ fn guest_changes_the_bitmap_while_it_is_written_to() {
     vm::wait_sync("md0");
     keep_busy(5, DATA);
     let change = format!("--grow /dev/md0 --bitmap={} --saved-metadata=none", env("GUEST_TO"));
-    let status = Command::new(env!("CARGO_BIN_EXE_mdadm"))
-        .args(change.split(' '))
-        .env("MDADM_FAULT_STEP", env("GUEST_STEP"))
-        .status()
-        .unwrap();
+    println!("\nthe change begins");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+    command.args(change.split(' '));
+    if !env("GUEST_STEP").is_empty() {
+        command.env("MDADM_FAULT_STEP", env("GUEST_STEP"));
+    }
+    let status = command.status().unwrap();
     assert!(status.success(), "{status}");
     println!("the end\nheld before a step");
     std::thread::sleep(std::time::Duration::from_secs(100));

@@ -146,7 +146,7 @@ pub enum Bitmap {
     Lockless(Lockless),
 }
 
-/// What the kernel says of a lockless bitmap; nothing until the next assembly where it was added to a running array.
+/// What the kernel says of a lockless bitmap; a member where it was added to a running array, until the next assembly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lockless {
     /// Bytes.
@@ -155,6 +155,8 @@ pub struct Lockless {
     pub chunks: Option<u64>,
     /// How many are in which state.
     pub states: Option<StateCounts>,
+    /// All this is from a member's bytes, which lag behind.
+    pub on_disk: bool,
     /// Seconds between the daemon's rounds.
     pub daemon_sleep_seconds: Option<u64>,
     /// Bytes that the chunks cover: of a member on raid4/5/6, of the array else. The last chunk may reach past it.

@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use super::members::{self, Read};
-use crate::bitmap::lockless::{ChunkState, StateCounts};
+use crate::bitmap::lockless::{self, ChunkState, StateCounts};
 use crate::cmd::apply::reason;
+use crate::cmd::examine_bitmap::find::find;
 use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::map::MapEntry;
@@ -126,7 +127,7 @@ impl Gathering<'_> {
             spare: count(info.spare_disks),
         };
         d.clean = info.state & md::sb::CLEAN != 0;
-        d.bitmap = bitmap(array, info);
+        d.bitmap = bitmap(self.host, array, info);
         if let Some(Bitmap::Lockless(l)) = &mut d.bitmap {
             let kib = if d.level.is_some_and(Level::is_parity) {
                 d.component_kib
@@ -316,7 +317,7 @@ fn sysfs_uuid(sysfs: &ArrayDir, info: &md::ArrayInfo) -> Option<Uuid> {
     Some(Uuid(bytes))
 }
 
-fn bitmap(array: &OpenArray, info: &md::ArrayInfo) -> Option<Bitmap> {
+fn bitmap(host: &Host, array: &OpenArray, info: &md::ArrayInfo) -> Option<Bitmap> {
     if let Ok(Some(path)) = md::get_bitmap_file(&array.file) {
         return Some(Bitmap::File(path));
     }
@@ -325,29 +326,46 @@ fn bitmap(array: &OpenArray, info: &md::ArrayInfo) -> Option<Bitmap> {
     }
     let chosen = array.sysfs.get(attr::BITMAP_TYPE).and_then(|l| l.active);
     match chosen.as_deref() {
-        Some("llbitmap") => Some(Bitmap::Lockless(lockless(&array.sysfs))),
+        Some("llbitmap") => {
+            Some(Bitmap::Lockless(kernel_says(&array.sysfs).or_else(|| on_disk(host, array)).unwrap_or_default()))
+        }
         _ if info.state & md::sb::CLUSTERED != 0 => Some(Bitmap::Clustered),
         _ => Some(Bitmap::Internal),
     }
 }
 
-fn lockless(sysfs: &ArrayDir) -> Lockless {
-    let states = sysfs.get(attr::LLBITMAP_BITS).map(|lines| {
-        let mut counts = StateCounts::default();
-        for state in ChunkState::ALL {
-            counts.set(state, lines.number(state.name()).unwrap_or(0));
-        }
-        counts
-    });
+/// `None` until the next assembly where the bitmap was added to the running array.
+fn kernel_says(sysfs: &ArrayDir) -> Option<Lockless> {
+    let lines = sysfs.get(attr::LLBITMAP_BITS)?;
+    let mut states = StateCounts::default();
+    for state in ChunkState::ALL {
+        states.set(state, lines.number(state.name()).unwrap_or(0));
+    }
     let meta = sysfs.get(attr::LLBITMAP_METADATA);
     let number = |name: &str| meta.as_ref().and_then(|m| m.number(name));
-    Lockless {
+    Some(Lockless {
         chunk_bytes: number("chunksize").and_then(|s| s.checked_mul(512)),
         chunks: number("chunks"),
-        states,
+        states: Some(states),
+        on_disk: false,
         daemon_sleep_seconds: number("daemon_sleep"),
         covered_bytes: None,
-    }
+    })
+}
+
+/// What a member says that is in sync.
+fn on_disk(host: &Host, array: &OpenArray) -> Option<Lockless> {
+    let path = &array.name.path;
+    let found = find(host, path, &path.display().to_string(), None).ok()?;
+    let chunks = lockless::checked_chunks(&found.sb).ok()?;
+    Some(Lockless {
+        chunk_bytes: u64::from(found.sb.chunksize()).checked_mul(512),
+        chunks: Some(chunks),
+        states: Some(lockless::count(&found.dev, found.start, chunks).ok()?),
+        on_disk: true,
+        daemon_sleep_seconds: Some(found.sb.daemon_sleep().into()),
+        covered_bytes: None,
+    })
 }
 
 /// The entries of the map file; where it is missing, made anew from what runs, as the reference does it.

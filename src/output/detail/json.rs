@@ -113,6 +113,7 @@ struct BitmapObject<'a> {
     chunk_bytes: Option<u64>,
     chunks: Option<u64>,
     states: Option<Map<String, Value>>,
+    states_on_disk: bool,
     resync_bytes: Option<u64>,
     daemon_sleep_seconds: Option<u64>,
 }
@@ -229,6 +230,7 @@ fn bitmap(bitmap: &Bitmap) -> BitmapObject<'_> {
             let invalid = [("invalid", s.invalid)].into_iter();
             named_states(&s).chain(invalid).map(|(k, n)| (k.replace(' ', "_"), n.into())).collect()
         }),
+        states_on_disk: l.on_disk,
         resync_bytes: l.resync_bytes(),
         daemon_sleep_seconds: l.daemon_sleep_seconds,
     }

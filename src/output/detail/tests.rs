@@ -133,6 +133,7 @@ fn a_lockless_bitmap_adds_lines_that_no_known_pattern_matches() {
         chunk_bytes: Some(65536),
         chunks: Some(608),
         states: Some(states),
+        on_disk: false,
         daemon_sleep_seconds: Some(30),
         covered_bytes: Some(38912 << 10),
     }));

@@ -275,7 +275,8 @@ fn lockless_lines(out: &mut String, l: &Lockless) {
     if let Some(states) = &l.states {
         let words: Vec<String> =
             named_states(states).filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
-        line!(out, "Bitmap States", "{}", words.join(", "));
+        let from = if l.on_disk { " (on disk; the kernel shows them from the next assembly on)" } else { "" };
+        line!(out, "Bitmap States", "{}{from}", words.join(", "));
     }
     if let Some(bytes) = l.resync_bytes() {
         line!(out, "Bitmap Resync", "{}K{} at a start now", bytes.div_ceil(1024), human::size(bytes));
