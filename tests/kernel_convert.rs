@@ -253,3 +253,36 @@ fn a_plan_knows_without_any_array_whether_the_kernel_has_lockless_bitmaps() {
     assert!(attr("md0", "bitmap/location").starts_with('+'));
     mdadm("--stop /dev/md0").ok();
 }
+
+#[test]
+fn an_empty_bad_block_log_in_the_way_of_a_lockless_bitmap_goes_and_the_data_stays() {
+    if no_lockless() {
+        return;
+    }
+    let disks = vm::disks(2, 24 * MIB);
+    let all = disks.join(" ");
+    let log = || mdadm(&format!("-E {}", disks[0])).ok().stdout.contains("Bad Block Log");
+    // Behind a superblock at 4 KiB there are 12 KiB, the log in the middle of them; or 20.
+    for (data_offset, kept) in [("16K", false), ("24K", true)] {
+        vm::reference(&format!(
+            "--create /dev/md0 --run --assume-clean --bitmap=none --data-offset={data_offset} -l1 -n2 {all}"
+        ))
+        .ok();
+        assert!(log());
+        write_pattern("/dev/md0", 0, DATA, 7);
+        let out = mdadm("--grow /dev/md0 --bitmap=lockless");
+        assert_eq!(out.status, i32::from(!kept), "{out:?}");
+        assert!(kept || out.stderr.contains("--update=bitmap=lockless"), "{out:?}");
+        mdadm("--stop /dev/md0").ok();
+        if !kept {
+            mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --saved-metadata=none {all}")).ok();
+            mdadm("--stop /dev/md0").ok();
+        }
+        mdadm(&format!("--assemble /dev/md0 {all}")).ok();
+        assert!(attr("md0", "llbitmap/bits").starts_with("unwritten 0\n"));
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        mdadm("--stop /dev/md0").ok();
+        assert_eq!(log(), kept, "{data_offset}");
+        mdadm(&format!("--zero-superblock --saved-metadata=none {all}")).ok();
+    }
+}

@@ -387,7 +387,8 @@ fn put(
             drop_log(&mut e.sb);
             // Where there is no room for it any more, there is none.
             let _ = add_log(array.minor, &mut e.sb, Some(bitmap));
-            e.what.push("its empty bad-block log moved".into());
+            let became = if has_log(&e.sb) { "moved" } else { "given up for lack of room" };
+            e.what.push(format!("its empty bad-block log {became}"));
         }
         e.areas.push(EditedArea { offset: at, bytes: bytes.to_vec(), what: format!("bitmap: {what}") });
         e.what.push(format!("bitmap {offset:+} sectors from the superblock"));
