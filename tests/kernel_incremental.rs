@@ -114,7 +114,8 @@ fn a_late_member_is_rebuilt_by_the_bitmap_and_holds_the_data() {
         let d = disks(2, SIZE);
         stopped(&format!("-l1 -n2 -b {bitmap}"), &d);
         add(&d[0]);
-        mdadm("-IRs").ok();
+        // As a person starts it, or the timer of the last resort.
+        mdadm(if *bitmap == "internal" { "--run /dev/md127" } else { "-IRs" }).ok();
         write_pattern("/dev/md127", 0, DATA, 2);
         let said = add(&d[1]);
         assert!(said.contains("which is already active."), "{bitmap}: {said}");
@@ -558,8 +559,19 @@ fn a_run_that_cannot_be_written_to_keeps_no_array_down() {
         let said = add(&d[1]);
         assert!(said.contains("which has been started") && said.contains("map"), "{mount}: {said}");
         data_is_right(&arrays()[0], 1);
-        sh("umount /run/mdadm");
         stop();
+        // Nor do the other ways to start or make one.
+        let named = format!("--assemble /dev/md/foo {}", d.join(" "));
+        for line in ["--assemble --scan --homehost=<ignore>", &named] {
+            let out = mdadm(line).ok();
+            assert!(out.stderr.contains("map"), "{mount}, {line}: {out:?}");
+            data_is_right(&arrays()[0], 1);
+            stop();
+        }
+        let out = mdadm(&format!("--create /dev/md/foo --run -q --assume-clean -b none -l1 -n2 {}", d.join(" "))).ok();
+        assert!(out.stderr.contains("map") && std::path::Path::new("/dev/md/foo").exists(), "{mount}: {out:?}");
+        stop();
+        sh("umount /run/mdadm");
     }
 }
 

@@ -73,8 +73,6 @@ pub struct Session<'a> {
     pub lock: Option<MapLock>,
     /// The lock is kept until the array runs: nobody else may find it complete and start it too.
     pub lock_to_the_end: bool,
-    /// A map file that cannot be written keeps no array from being made: it can be found without.
-    pub map_may_fail: bool,
     block: Option<UdevBlock>,
     undo: Vec<Undo>,
     started: bool,
@@ -107,7 +105,6 @@ impl<'a> Session<'a> {
             array: None,
             lock: None,
             lock_to_the_end: false,
-            map_may_fail: false,
             block: None,
             undo: Vec::new(),
             started: false,

@@ -8,12 +8,15 @@ use super::print::{complain, out};
 use crate::bitmap::header::Kind;
 use crate::bitmap::summary;
 use crate::cli::request::{Common, MiscAction, MiscRequest};
+use crate::cmd::incremental::array;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, errno_text};
 use crate::host::Host;
 use crate::host::devmap::DevMap;
 use crate::host::holders::Holder;
+use crate::host::kernel_log;
 use crate::host::node::{OpenArray, OpenError};
+use crate::plan::assemble::naming::member;
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::value::ArrayState;
 use crate::sysfs::{MemberDir, attr};
@@ -177,6 +180,9 @@ fn start(host: &Host, common: &Common, path: &Path, array: OpenArray) -> Result<
     let shown = entry.and_then(|e| e.path).unwrap_or_else(|| path.to_owned());
     let shown = shown.display();
     let plan = start_steps(host, &array);
+    if !common.plan {
+        mark(host, &array.name.devname);
+    }
     apply(host, common, array, &plan).map_err(|e| {
         let why = e.line.rsplit(": ").next().unwrap_or_default();
         let whole = if e.line.contains("array_state") { why } else { &e.line };
@@ -189,6 +195,15 @@ fn start(host: &Host, common: &Common, path: &Path, array: OpenArray) -> Result<
         complain(format!("started array {shown}"));
     }
     Ok(plan)
+}
+
+/// A member that comes late is compared with the events of the start.
+fn mark(host: &Host, devname: &str) {
+    let members = array::found(host, &[], devname.to_owned()).members(host);
+    let events = members.iter().filter_map(|named| member(&named.candidate.content)).map(|m| m.sb.events()).max();
+    if let Some(events) = events {
+        kernel_log::mark_start(&host.dev, devname, events);
+    }
 }
 
 /// A kernel before 7.2 has to be told of a lockless bitmap before the array runs, or it refuses it.

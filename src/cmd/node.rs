@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::apply::reason;
+use super::print::complain;
 use crate::cli::request::Common;
 use crate::error::Refusal;
 use crate::host::Host;
@@ -15,7 +16,7 @@ use crate::uuid::Uuid;
 /// commands take the same free number. `--plan` touches nothing and takes no lock; what it has given away is in `planned`.
 ///
 /// # Errors
-/// The kernel has no md driver, the map file cannot be locked, or no number is free.
+/// The kernel has no md driver, or no number is free.
 pub fn choose(
     common: &Common,
     host: &Host,
@@ -27,9 +28,12 @@ pub fn choose(
     let (lock, map) = if common.plan {
         (None, host.map().load().unwrap_or_default())
     } else {
-        let lock = host.map().lock().map_err(|e| Refusal::new(format!("cannot lock the map file: {}", reason(&e))))?;
-        let map = lock.load();
-        (Some(lock), map)
+        // A /run that cannot be written to keeps no machine from booting: the kernel makes no array twice.
+        let lock = host.map().lock().map_err(|e| {
+            complain(format!("failed to get exclusive lock on mapfile - continue anyway... ({})", reason(&e)));
+        });
+        let map = lock.as_ref().map_or_else(|()| host.map().load().unwrap_or_default(), MapLock::load);
+        (lock.ok(), map)
     };
     let given = |(path, devname): &(PathBuf, String)| MapEntry {
         devname: devname.clone(),

@@ -126,9 +126,7 @@ impl Host {
     pub fn create_array_node(&self, devname: &str, path: &Path, map: &[MapEntry]) -> Result<NewArray, Refusal> {
         let shown = path.display();
         self.refuse_taken_path(devname, path, map)?;
-        let block = self
-            .block_udev(devname)
-            .map_err(|e| Refusal::new(format!("cannot keep udev away from {devname}: {}", reason(&e))))?;
+        let block = self.block_udev(devname);
         let made = self.new_array(devname);
         // The number of `md_home` is the kernel's choice.
         let number = names::number_of(devname).map(|n| (9, n)).or_else(|| self.sysfs.dev_of(devname));

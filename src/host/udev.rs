@@ -1,7 +1,6 @@
 //! Whether udev looks after device nodes, and keeping it away from an array that is being made.
 
 use std::fs::{self, OpenOptions};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -15,18 +14,15 @@ impl Host {
     }
 
     /// Makes `/run/mdadm/creating-mdX`, on which udev's rules leave an array alone until it is complete.
-    /// Does nothing where udev does not run.
-    ///
-    /// # Errors
-    /// What making the file reports.
-    pub fn block_udev(&self, devname: &str) -> io::Result<UdevBlock> {
-        if !self.udev_runs() {
-            return Ok(UdevBlock { path: None });
-        }
-        fs::create_dir_all(&self.run)?;
+    /// Does nothing where udev does not run, or the file cannot be made: udev then looks too early, and once more.
+    pub fn block_udev(&self, devname: &str) -> UdevBlock {
         let path = self.run.join(format!("creating-{devname}"));
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        Ok(UdevBlock { path: Some(path) })
+        let make = || {
+            fs::create_dir_all(&self.run)?;
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
+        };
+        let made = self.udev_runs() && make().is_ok();
+        UdevBlock { path: made.then_some(path) }
     }
 }
 

@@ -19,20 +19,16 @@ const STOP_PAUSE: Duration = Duration::from_millis(200);
 impl Session<'_> {
     pub(super) fn new_array(&mut self, devname: &str, path: &Path, entry: MapEntry) -> Result<(), ApplyError> {
         let refused = |r: crate::error::Refusal| ApplyError { line: r.to_string(), after: Vec::new() };
-        if self.lock.is_none() && !self.map_may_fail {
-            let dir = self.host.run.display();
-            self.lock = Some(self.host.map().lock().map_err(|e| failed(format_args!("cannot lock {dir}/map"), &e))?);
+        if self.lock.is_none() {
+            self.lock = self.host.map().lock().ok();
         }
         let map = self.lock.as_ref().map(MapLock::load).unwrap_or_default();
         let made = self.host.create_array_node(devname, path, &map).map_err(refused)?;
         self.block = Some(made.block);
         self.array = Some(made.array);
         self.undo.push(Undo::Forget { devname: devname.to_owned() });
-        if let Some(lock) = &self.lock {
-            match lock.put(entry) {
-                Err(e) if self.map_may_fail => complain(format!("cannot write the map file: {}", reason(&e))),
-                done => done.map_err(|e| failed("cannot write the map file", &e))?,
-            }
+        if let Some(Err(e)) = self.lock.as_ref().map(|lock| lock.put(entry)) {
+            complain(format!("cannot write the map file: {}", reason(&e)));
         }
         Ok(())
     }

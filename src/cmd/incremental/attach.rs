@@ -244,7 +244,7 @@ impl Attach<'_> {
     fn session(&self, lock: Option<MapLock>) -> Session<'_> {
         let mut session = Session::new(self.host, &self.req.common);
         session.lock = lock;
-        (session.lock_to_the_end, session.map_may_fail) = (true, true);
+        session.lock_to_the_end = true;
         session
     }
 
