@@ -42,6 +42,8 @@ pub(super) struct Watched<'a> {
 pub(super) fn watch(w: &Watched<'_>, _job: &Job) -> Result<(), Refusal> {
     let mut allowed = None;
     loop {
+        // Before the look, so that nothing is missed which is written down after it.
+        let bell = w.bell();
         let Some(now) = w.recorded_soon() else {
             return if w.is_under_way() { Err(w.stopped("no member's superblock tells of it")) } else { Ok(()) };
         };
@@ -62,7 +64,9 @@ pub(super) fn watch(w: &Watched<'_>, _job: &Job) -> Result<(), Refusal> {
         }
         allowed = Some(reach);
         w.go()?;
-        w.wait();
+        if let Some(bell) = bell {
+            wait(&bell);
+        }
         if !w.is_under_way() {
             return Ok(());
         }
@@ -107,13 +111,13 @@ impl Watched<'_> {
         }
     }
 
-    /// Until the kernel has written down how far it is.
-    fn wait(&self) {
+    /// Rings when the kernel has written down how far it is, from now on.
+    fn bell(&self) -> Option<File> {
         let path = self.array.md().join(attr::SYNC_COMPLETED.name());
-        let Ok(mut file) = File::open(path) else { return };
+        let mut file = File::open(path).ok()?;
+        // Before it was read it would ring for what was before.
         let _ = file.read(&mut [0; 64]);
-        let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI | PollFlags::POLLERR)];
-        let _ = poll(&mut fds, PollTimeout::from(LOOK_AGAIN));
+        Some(file)
     }
 
     /// The same; right after its start it may not be written down yet.
@@ -149,4 +153,9 @@ impl Watched<'_> {
         let behind = |r: &Reshape| if backwards { u64::MAX - r.position } else { r.position };
         found.into_iter().min_by_key(behind)
     }
+}
+
+fn wait(bell: &File) {
+    let mut fds = [PollFd::new(bell.as_fd(), PollFlags::POLLPRI | PollFlags::POLLERR)];
+    let _ = poll(&mut fds, PollTimeout::from(LOOK_AGAIN));
 }
