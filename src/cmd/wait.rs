@@ -28,27 +28,34 @@ const SHOW_AGAIN: u16 = 500;
 /// Back to the start of the line, and nothing on it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Kernel name of the array (or whatever disk it is) at a path; `gone` is the status where that is no array and not there.
-fn devname(host: &Host, path: &Path, gone: Exit) -> Result<String, Exit> {
+/// Why a path leads to nothing that the kernel knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nothing {
+    /// It cannot be looked at, or is no block device: told already.
+    Path,
+    /// It is an array's, and the array is not there.
+    Array,
+    /// It is of another kind of device.
+    Other,
+}
+
+/// Kernel name of the array (or whatever disk it is) at a path.
+fn devname(host: &Host, path: &Path) -> Result<String, Nothing> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|e| {
         complain(format!("stat failed for {shown}: {}", reason(&e)));
-        Exit::USAGE
+        Nothing::Path
     })?;
     if !meta.file_type().is_block_device() {
         complain(format!("{shown} is not a block device."));
-        return Err(Exit::USAGE);
+        return Err(Nothing::Path);
     }
     let dev = dev_of(&meta);
-    host.sysfs.disk_name(dev).ok_or_else(|| {
-        // As the reference: an array that is not there is nothing to wait for, any other device is a mistake.
-        let exit = if dev.0 == MD_MAJOR { Exit::FAIL } else { gone };
-        if exit == Exit::USAGE {
-            complain("Cannot get md device name.");
-        }
-        complain(format!("the kernel has no device {shown}{}", host.md_hint()));
-        exit
-    })
+    host.sysfs.disk_name(dev).ok_or(if dev.0 == MD_MAJOR { Nothing::Array } else { Nothing::Other })
+}
+
+fn say_unknown(host: &Host, path: &Path) {
+    complain(format!("the kernel has no device {}{}", path.display(), host.md_hint()));
 }
 
 /// Waits until no resync, recovery or reshape of the array runs: 0 when there was one, 1 when there was nothing to wait for.
@@ -56,8 +63,18 @@ fn devname(host: &Host, path: &Path, gone: Exit) -> Result<String, Exit> {
 #[must_use]
 pub fn wait(common: &Common, path: &Path) -> Exit {
     let host = Host::default();
-    match devname(&host, path, Exit::USAGE) {
-        Err(exit) => exit,
+    match devname(&host, path) {
+        Err(Nothing::Path) => Exit::USAGE,
+        // As the reference: an array that is not there is nothing to wait for, any other device is a mistake.
+        Err(Nothing::Array) => {
+            say_unknown(&host, path);
+            Exit::FAIL
+        }
+        Err(Nothing::Other) => {
+            complain("Cannot get md device name.");
+            say_unknown(&host, path);
+            Exit::USAGE
+        }
         Ok(name) => {
             let show = !common.is_quiet() && !common.plan && std::io::stderr().is_terminal();
             until_idle(&host, &name, path, show, common.plan)
@@ -135,8 +152,13 @@ fn is_read_only(host: &Host, devname: &str) -> bool {
 /// writes (mdadm(8), `--wait-clean`), so there is nothing to wait for.
 #[must_use]
 pub fn wait_clean(path: &Path) -> Exit {
-    match devname(&Host::default(), path, Exit::FAIL) {
-        Err(exit) => exit,
+    let host = Host::default();
+    match devname(&host, path) {
+        Err(Nothing::Path) => Exit::USAGE,
+        Err(Nothing::Array | Nothing::Other) => {
+            say_unknown(&host, path);
+            Exit::FAIL
+        }
         Ok(_) => Exit::OK,
     }
 }
