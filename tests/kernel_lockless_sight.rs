@@ -28,7 +28,7 @@ fn the_bitmap_of_a_running_array_is_shown_drawn_and_listed() {
 
     let map = mdadm("-X --map /dev/md0").ok().stdout;
     let lines: Vec<&str> = map.lines().collect();
-    assert!(lines.len() <= 23 && lines.iter().all(|l| l.len() <= 110), "{map}");
+    assert!(lines.len() <= 23 && lines.iter().all(|l| l.len() <= 80), "{map}");
     let grid: String = lines[2..].iter().take_while(|l| l.len() > 40 || l.contains("M ")).map(|l| &l[10..]).collect();
     // 512 chunks count as written, which is the first 64 MiB of 400.
     assert!(grid.contains('.') && !grid.starts_with('.') && grid.ends_with('.'), "{map}");

@@ -89,17 +89,24 @@ pub fn map(view: &BitmapView, screen: Screen) -> String {
     for (row, line) in cells.worst.chunks(wide).enumerate() {
         let at = (row * wide) as u64;
         let start = body.cover.array((at.saturating_mul(cell), at.saturating_mul(cell))).0;
-        out.push_str(&format!("{:>LABEL$} ", size(start)));
+        out.push_str(&format!("{:>LABEL$} ", exact(start)));
         out.push_str(&drawn(line, screen.colour));
         out.push('\n');
     }
     legend(&mut out, cells, screen.colour);
     if body.agrees() == Some(false) {
         out.push_str(
-            "as on a member: what the kernel changed since is not there yet, and will be after a stop at the latest\n",
+            "as on a member, which lags behind the kernel's memory: what was cleaned or\ndiscarded since is not there yet\n",
         );
     }
     out
+}
+
+/// A place, not rounded: in the largest unit that divides it.
+fn exact(bytes: u64) -> String {
+    let units = [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    let fits = units.into_iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit))
 }
 
 fn drawn(cells: &[u8], colour: bool) -> String {
@@ -156,6 +163,12 @@ mod tests {
         let text = drawn(&cells.worst, false);
         assert!(text.starts_with("cNcc") && text.ends_with("..!"), "{text}");
         assert!(text.len() <= 64 * 16);
+    }
+
+    #[test]
+    fn places_are_exact() {
+        let shown = [0, 1040 << 20, 1 << 30, 65536, 3 << 40, 100].map(exact);
+        assert_eq!(shown, ["0", "1040M", "1G", "64K", "3T", "100"]);
     }
 
     #[test]
