@@ -7,11 +7,12 @@
 //! | 5 | `main.rs` | parse, run, exit |
 //! | 4 | [`cli`], [`cmd`], [`monitor`] | what was typed; one file per verb: gather facts, plan, apply; or read, view, render |
 //! | 3 | [`plan`], [`host`], [`sysfs`], [`kernel`], [`device`], [`output`] | pure decisions; and the machine they are about |
-//! | 2 | [`superblock`], [`bitmap`], [`saved`] | bytes <-> typed records |
+//! | 2 | [`superblock`], [`bitmap`], [`saved`], [`backup`] | bytes <-> typed records |
 //! | 1 | [`blockio`], [`units`], [`level`], [`layout`], [`metadata`], [`uuid`], [`error`], [`time`] | words shared by all |
 //!
-//! `cli`, `plan`, `superblock`, `bitmap`, `saved`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
+//! `cli`, `plan`, `superblock`, `bitmap`, `saved`, `backup`, `output` and layer 1 are pure: no files, no clock, no environment, no printing.
 
+pub mod backup;
 pub mod bitmap;
 pub mod blockio;
 pub mod cli;

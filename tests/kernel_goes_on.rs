@@ -3,10 +3,12 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use vm::{MIB, attr, disks, mdadm, reference, set_attr, verify_pattern, wait_until, write_pattern};
+use vm::{MIB, attr, disks, mdadm, reference, set_attr, sh, verify_pattern, wait_until, write_pattern};
 
 /// Within each array, and behind what moves first.
 const DATA: u64 = 10 * MIB;
@@ -21,6 +23,7 @@ struct Begun {
     moves: Option<&'static str>,
     spares: usize,
     limit: Option<&'static str>,
+    backup: Option<&'static str>,
     /// It does with one member less.
     degraded: bool,
 }
@@ -43,7 +46,7 @@ fn begin(begun: &Begun) -> Vec<String> {
         set_attr("md0", &format!("dev-{}/new_offset", &device[5..]), begun.moves.unwrap());
     }
     rest.iter().for_each(|(name, value)| set_attr("md0", name, value));
-    vm::sync_speed(6000, 6000);
+    vm::sync_speed(2500, 2500);
     // The kernel itself keeps a raid10 from going too far.
     if begun.create.starts_with("-l10") {
         set_attr("md0", "sync_action", "reshape");
@@ -53,13 +56,18 @@ fn begin(begun: &Begun) -> Vec<String> {
         set_attr("md0", "sync_max", "0");
         set_attr("md0", "sync_action", "reshape");
         // Who looks after it ends by itself when the array stops.
-        let mut worker = Command::new(env!("CARGO_BIN_EXE_mdadm"));
-        let mut worker = worker.args(["--grow", "--continue", "/dev/md0"]).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut worker = look_after(begun.backup);
         moved_on();
         mdadm("--stop /dev/md0").ok();
         assert!(worker.wait().unwrap().success());
     }
     all
+}
+
+fn look_after(backup: Option<&str>) -> Child {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+    worker.args(["--grow", "--continue", "/dev/md0"]).args(backup.map(|file| format!("--backup-file={file}")));
+    worker.spawn().unwrap()
 }
 
 /// Some of it has moved since now.
@@ -83,6 +91,7 @@ fn where_data_is_not_overwritten_by_itself_any_member_may_start_it_again() {
         moves,
         spares,
         limit: None,
+        backup: None,
         degraded: true,
     };
     let table = [
@@ -142,4 +151,126 @@ fn where_data_is_not_overwritten_by_itself_any_member_may_start_it_again() {
         mdadm("--stop /dev/md0").ok();
         all.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}")).ok()));
     }
+}
+
+const BACKUP: &str = "/mnt/backup";
+
+#[test]
+fn what_overwrites_itself_goes_on_from_the_copies_and_from_none_that_are_not_its_own() {
+    let begun = |create, members, set| {
+        let backup = Some(BACKUP);
+        Begun { create, members, set, moves: None, spares: 0, limit: None, backup, degraded: true }
+    };
+    let table = [
+        begun("-l5 -e 1.0 -z 20M -b none", 3, &[("chunk_size", "131072")]),
+        Begun { backup: None, ..begun("-l6 -b none -z 20M", 5, &[("layout", "1"), ("chunk_size", "32768")]) },
+        begun("-l5 -e 0.90 -z 20M -b none", 4, &[("layout", "0")]),
+    ];
+    for (n, one) in table.into_iter().enumerate() {
+        println!("{} {:?}", one.create, one.set);
+        let all = begin(&one);
+        let listed = all.join(" ");
+        let named = one.backup.map_or(String::new(), |file| format!("--backup-file={file}"));
+        let file = match one.backup {
+            Some(file) => file.to_owned(),
+            None => sh("ls /var/lib/mdadm-rs/reshape-*.backup").trim().to_owned(),
+        };
+        let before = fs::read(&file).unwrap();
+        if n == 0 {
+            copies_that_cannot_be_used(&listed, &file, &before);
+        }
+        let (missing, rest) = all.split_first().unwrap();
+        let put_back = mdadm(&format!("--assemble --run /dev/md0 {named} {}", rest.join(" "))).ok();
+        assert!(put_back.stderr.contains("restoring critical section"), "{put_back:?}");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0], "without {missing}");
+        moved_on();
+        mdadm("--stop /dev/md0").ok();
+        // Continued by the other program, and by ours again.
+        if n == 0 {
+            let taken = run_reference(&format!("--assemble --run /dev/md0 {named} {}", rest.join(" ")));
+            if taken {
+                assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+                mdadm("--stop /dev/md0").ok();
+            }
+        }
+        mdadm(&format!("--assemble --run /dev/md0 {named} {}", rest.join(" "))).ok();
+        vm::wait_sync("md0");
+        assert_eq!(attr("md0", "reshape_position"), "none");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        let gone = || !Path::new(&file).exists() && attr("md0", "suspend_hi") == "0";
+        wait_until(Duration::from_secs(20), "the backup is removed", gone);
+        mdadm("--stop /dev/md0").ok();
+        all.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}"))));
+    }
+}
+
+/// Its worker stays, and whoever waits for what it prints would wait for it.
+fn run_reference(line: &str) -> bool {
+    let mut command = Command::new(vm::reference_path());
+    command.args(line.split_whitespace()).env("MDADM_NO_SYSTEMCTL", "1").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
+fn copies_that_cannot_be_used(listed: &str, file: &str, whole: &[u8]) {
+    let refused = |what: &str| {
+        let out = mdadm(&format!("--assemble /dev/md0 --backup-file={file} {listed}"));
+        let lines = out.stderr.contains("Failed to restore critical section") && out.stderr.contains(what);
+        assert!(out.status == 1 && lines, "{what}: {out:?}");
+    };
+    let with = |at: usize, byte: u8| {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= byte;
+        fs::write(file, bytes).unwrap();
+    };
+    fs::remove_file(file).unwrap();
+    refused("cannot be read");
+    fs::write(file, &whole[..8192]).unwrap();
+    refused("shorter than its header says");
+    with(20, 1);
+    refused("damaged");
+    let half = (whole.len() - 4096) / 2;
+    with(4096 + 100, 1);
+    let mut both = fs::read(file).unwrap();
+    both[4096 + half + 100] ^= 1;
+    fs::write(file, both).unwrap();
+    refused("not what was written");
+    fs::write(file, vec![7; whole.len()]).unwrap();
+    refused("No backup metadata");
+    // A backup of another array, as the reference writes it: without our sums.
+    let mut foreign = whole.to_vec();
+    foreign[20] ^= 1;
+    foreign[256..512].fill(0);
+    fs::write(file, foreign).unwrap();
+    refused("another array");
+    let mut old = whole.to_vec();
+    old[256..512].fill(0);
+    old[35] -= 1;
+    fs::write(file, old).unwrap();
+    let out = mdadm(&format!("--assemble /dev/md0 --backup-file={file} {listed}"));
+    assert!(out.status == 1 && out.stderr.contains("too-old timestamp"), "{out:?}");
+    fs::write(file, whole).unwrap();
+}
+
+#[test]
+fn without_room_or_a_place_for_copies_nothing_moves_until_there_is_one() {
+    let all = disks(3, 24 * MIB);
+    reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n3 -l5 -z 20M -b none {}", all.join(" "))).ok();
+    write_pattern("/dev/md0", 0, DATA, 7);
+    sh("mkdir /mnt/full; mount -t tmpfs -o size=1M full /mnt/full");
+    set_attr("md0", "sync_action", "frozen");
+    set_attr("md0", "chunk_size", "131072");
+    set_attr("md0", "sync_max", "0");
+    set_attr("md0", "sync_action", "reshape");
+    fs::write("/mnt/other", "somebody's").unwrap();
+    for (file, why) in
+        [("/mnt/full/backup", "No space left"), ("/mnt/other", "not overwritten"), ("/mnt", "is a directory")]
+    {
+        let out = mdadm(&format!("--grow --continue /dev/md0 --backup-file={file}"));
+        assert!(out.status == 1 && out.stderr.to_lowercase().contains(&why.to_lowercase()), "{out:?}");
+        assert_eq!((attr("md0", "reshape_position"), attr("md0", "suspend_hi")), ("0".into(), "0".into()));
+    }
+    assert_eq!(fs::read_to_string("/mnt/other").unwrap(), "somebody's");
+    mdadm("--grow --continue /dev/md0").ok();
+    assert_eq!(attr("md0", "reshape_position"), "none");
+    assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
 }

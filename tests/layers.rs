@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up. `cli::request` is what was asked for, plain data that `plan` and `cmd` read.
 const LAYERS: [&[&str]; 5] = [
     &["blockio", "units", "level", "layout", "metadata", "uuid", "error", "time", "cli::request", "cli::mode"],
-    &["superblock", "bitmap", "saved"],
+    &["superblock", "bitmap", "saved", "backup"],
     &["plan", "host", "sysfs", "kernel", "device", "output"],
     &["cli", "cmd", "monitor"],
     &["main", "lib"],
 ];
 
 /// Pure modules; in `host` and `monitor` only the named files are.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "blockio",
     "units",
     "level",
@@ -28,6 +28,7 @@ const PURE: [&str; 17] = [
     "superblock",
     "bitmap",
     "saved",
+    "backup",
     "plan",
     "output",
     "cli",

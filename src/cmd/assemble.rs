@@ -1,5 +1,6 @@
 //! `--assemble`.
 
+mod backups;
 mod bitmap_maps;
 pub(super) mod probe;
 mod report;
@@ -13,6 +14,7 @@ pub use self::report::arrays;
 pub(super) use self::search::already_active;
 use self::search::{Search, all_devices, running_arrays};
 use super::apply::{ApplyError, Session};
+use super::grow::worker;
 use super::print::{complain, out};
 use super::save;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
@@ -153,6 +155,7 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     let (lock, mut node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
     let mut wishes = Wishes { settings: asked.settings.to_vec(), ..wishes(req, host, &node)? };
     wishes.maps = bitmap_maps::read(&wishes, candidates);
+    wishes.backups = backups::find(req, host, &node.devname, candidates);
     let say = |lines: &[Line]| {
         lines.iter().filter(|l| req.common.verbose >= l.verbose).for_each(|l| complain(&l.text));
     };
@@ -254,6 +257,10 @@ fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<Wishes, Ref
         readonly: req.common.readonly,
         maps: Vec::new(),
         settings: Vec::new(),
+        backup_file: req.backup_file.clone(),
+        invalid_backup: req.invalid_backup,
+        old_backup: std::env::var("MDADM_GROW_ALLOW_OLD").is_ok_and(|v| v == "1"),
+        backups: Vec::new(),
         lockless: req.bitmap == Some(BitmapChoice::Lockless),
         bitmap_file: match &req.bitmap {
             Some(BitmapChoice::File(path)) => Some(super::bitmap_file::facts(host, path)),
@@ -349,6 +356,10 @@ fn execute(
     }
     if !req.common.is_quiet() {
         out(&format!("mdadm: {} {}\n", wishes.shown, decision.start.said));
+    }
+    if decision.care.hold_at.is_some() && !wishes.readonly {
+        let job = worker::Job { devname: devname.to_owned(), backup: req.backup_file.clone() };
+        worker::launch(host, &job)?;
     }
     Ok(after_start(host, &session, decision, wishes))
 }

@@ -196,6 +196,12 @@ impl Reshape {
         }
     }
 
+    /// Whether it has come to this position.
+    #[must_use]
+    pub fn is_at(&self, position: u64) -> bool {
+        if self.backwards { self.position <= position } else { self.position >= position }
+    }
+
     /// Where it ends.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -5,10 +5,12 @@
 //! assembly on ([`crate::superblock::reshape::Reshape::reach`]). So whoever starts one stores 0 in `sync_max` before `reshape` in
 //! `sync_action` (Linux refuses that once it runs, `max_sync_store` in md.c; mdadm 4.6 does it then, and loses data), and calls [`launch`] after it.
 
+mod store;
+mod stripes;
 mod watch;
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,12 +20,16 @@ use nix::fcntl::{Flock, FlockArg};
 use super::after;
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
+use crate::host::saved::DEFAULT_DIR;
 use crate::kernel::process::in_own_session;
 use crate::sysfs::attr;
-use crate::sysfs::value::Maybe;
+use crate::sysfs::value::{ArrayState, Maybe};
+use crate::uuid::Uuid;
 
 /// How long a worker may take until it has taken over.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the lock is tried.
+const TRIES: u32 = 10;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -34,6 +40,12 @@ pub struct Job {
     pub devname: String,
     /// Where stripes are saved, if they have to be; `None`: the worker finds it out.
     pub backup: Option<PathBuf>,
+}
+
+/// Where stripes of an array are saved unless `--backup-file` says otherwise.
+#[must_use]
+pub fn backup_of(uuid: Uuid) -> PathBuf {
+    Path::new(DEFAULT_DIR).join(format!("reshape-{uuid}.backup").replace(':', "-"))
 }
 
 /// Has another process look after it, and gives that back once it does: the unit where systemd runs (MDADM_NO_SYSTEMCTL says
@@ -60,7 +72,7 @@ pub fn launch(host: &Host, job: &Job) -> Result<(), Refusal> {
     taken_over(host, job, child)
 }
 
-/// Waits until the child has the lock; what it says until then is ours to say.
+/// Waits until the child has the lock, and the array is writable; what it says until then is ours to say.
 fn taken_over(host: &Host, job: &Job, mut child: Child) -> Result<(), Refusal> {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
@@ -69,7 +81,8 @@ fn taken_over(host: &Host, job: &Job, mut child: Child) -> Result<(), Refusal> {
             Ok(Some(_)) | Err(_) => break,
             Ok(None) => {}
         }
-        if lock(host, &job.devname).is_ok_and(|free| free.is_none()) {
+        let waits = host.sysfs.array(&job.devname).get(attr::ARRAY_STATE) == Some(ArrayState::Readonly);
+        if !waits && lock(host, &job.devname).is_ok_and(|free| free.is_none()) {
             return Ok(());
         }
         sleep(PAUSE);
@@ -128,7 +141,16 @@ fn lock(host: &Host, devname: &str) -> std::io::Result<Option<Flock<std::fs::Fil
 pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
     let shown = host.dev.join(&job.devname).display().to_string();
     let failed = |e: std::io::Error| Refusal::new(format!("cannot lock {}: {}", host.run.display(), reason(&e)));
-    let Some(_lock) = lock(host, &job.devname).map_err(failed)? else {
+    // Who launched us looks at the lock too, for a moment.
+    let mut mine = lock(host, &job.devname).map_err(failed)?;
+    for _ in 0..TRIES {
+        if mine.is_some() {
+            break;
+        }
+        sleep(PAUSE);
+        mine = lock(host, &job.devname).map_err(failed)?;
+    }
+    let Some(_lock) = mine else {
         return Err(Refusal::new(format!("another process looks after the reshape of {shown} already")));
     };
     let array = host.sysfs.array(&job.devname);

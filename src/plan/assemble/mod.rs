@@ -214,6 +214,22 @@ pub struct Wishes {
     pub bitmap_file: Option<FileFacts>,
     /// SYSFS lines of the configuration.
     pub settings: Vec<SysfsLine>,
+    /// `--backup-file`, as typed.
+    pub backup_file: Option<PathBuf>,
+    /// `--invalid-backup`
+    pub invalid_backup: bool,
+    /// MDADM_GROW_ALLOW_OLD=1 is set.
+    pub old_backup: bool,
+    /// Where copies of what a reshape overwrites were looked for.
+    pub backups: Vec<reshape::Found>,
+}
+
+impl Wishes {
+    /// Whether this backup was asked for.
+    #[must_use]
+    pub fn wants_backup(&self, shown: &str) -> bool {
+        self.backup_file.as_ref().is_some_and(|path| path.display().to_string() == shown)
+    }
 }
 
 /// What is on a device.

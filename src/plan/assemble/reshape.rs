@@ -1,30 +1,207 @@
-//! Arrays that were being reshaped when they stopped.
+//! Arrays that were being reshaped when they stopped: what was being overwritten is put back from a copy.
+//!
+//! A copy holds a stretch of the array as it was before it moved. It is written where the reshape would have moved it to, and the
+//! superblocks are told so: all that lies there in the old form is in the copy too, or has moved already. So if the power goes
+//! meanwhile, the same can be done again.
 
-use super::{Matched, Wishes};
+use super::edits::{Edited, EditedArea, Edits};
+use super::rank::{Ranking, Verdict};
+use super::{Line, Matched, Wishes};
+use crate::backup::{Copy, stripe};
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::superblock::reshape::{self, Start};
-use crate::superblock::v1::SuperV1;
+use crate::plan::step::{Plan, Step};
+use crate::superblock::reshape::{self, Reshape, Start};
+use crate::superblock::v1::{SuperV1, feature};
+use crate::units::SECTOR_BYTES;
 
-/// Whether the array can be started as it is.
+/// A copy older than the superblocks by more seconds than this is of another reshape.
+const OLDEST: u64 = 2 * 3600;
+
+/// What was found where copies may be.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The file or device, as shown to the user.
+    pub shown: String,
+    /// What it holds, or why that cannot be used.
+    pub copy: Result<Copy, String>,
+}
+
+/// What a start takes beside the usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Care {
+    /// It is started read-only, and goes no further than this (`sync_max`) until somebody looks after it.
+    pub hold_at: Option<u64>,
+}
+
+/// Sees to a reshape that is under way.
 ///
 /// # Errors
-/// What was being overwritten has to be put back first; the words are the reference's.
-pub fn check(wishes: &Wishes, sb: &SuperV1, members: &[Matched<'_>]) -> Result<(), Refusal> {
-    let Some(reshape) = reshape::of(sb, members.iter().map(|m| &m.member.sb)) else { return Ok(()) };
-    if reshape.level == Level::Raid10 && wishes.readonly {
-        return Err(Refusal::new(format!(
-            "{}: a reshape is under way, and read-only the kernel would read what has moved from where it was (raid10); nothing was changed",
-            wishes.shown
+/// It cannot go on, and why; the words are the reference's where it has some.
+pub fn prepare(
+    wishes: &Wishes,
+    members: &[Matched<'_>],
+    ranking: &Ranking,
+    edits: &mut Edits,
+) -> Result<Care, Refusal> {
+    let sbs = || members.iter().map(|m| &m.member.sb);
+    let Some(best) = edits.members.get(ranking.chosen).map(|e| e.sb.clone()) else { return Ok(Care::default()) };
+    let Some(mut now) = reshape::of(&best, sbs()) else { return Ok(Care::default()) };
+    let shown = &wishes.shown;
+    if now.level == Level::Raid10 {
+        if wishes.readonly {
+            return Err(Refusal::new(format!(
+                "{shown}: a reshape is under way, and read-only the kernel would read what has moved from where it was (raid10); nothing was changed"
+            ))
+            .hint("leave --readonly away"));
+        }
+        return Ok(Care::default());
+    }
+    let settled = choose(wishes, &best, &now, &mut edits.lines)?;
+    if let Some(copy) = settled {
+        now = put_back(&now, copy, members, ranking, edits).map_err(|why| lost(&now, wishes).hint(why))?;
+        edits.lines.push(Line::normal(format!("restoring critical section from {}", copy.shown)));
+    } else if now.start() != Start::ByItself && !is_at_a_boundary(wishes, &best, &now) && !wishes.invalid_backup {
+        let found = wishes.backups.iter().filter_map(|f| Some(format!("{}: {}", f.shown, f.copy.as_ref().err()?)));
+        return Err(found.fold(lost(&now, wishes), Refusal::hint));
+    }
+    match now.start() {
+        Start::TooEarly if !now.is_over() || now.backwards => Err(Refusal::new(format!(
+            "{shown}: nothing of its reshape has moved yet, or all but the last step, and the kernel starts no such array; nothing was changed"
         ))
-        .hint("leave --readonly away"));
+        .hint("to go back to what it was: --update=revert-reshape")),
+        Start::ByItself if now.reach() != now.position || now.is_over() => Ok(Care::default()),
+        _ => Ok(Care { hold_at: Some(now.as_sync(now.position)) }),
     }
-    if reshape.start() == Start::ByItself {
-        return Ok(());
+}
+
+fn lost(now: &Reshape, wishes: &Wishes) -> Refusal {
+    Refusal::new("Failed to restore critical section for reshape, sorry.").hint(format!(
+        "{}: a reshape was overwriting its own data at sector {}, and no copy of that was found; nothing was changed. Name the file with \
+         --backup-file, or go on without with --invalid-backup",
+        wishes.shown, now.position
+    ))
+}
+
+/// The copy that holds what was being overwritten; a stale one is refused.
+fn choose<'a>(
+    wishes: &'a Wishes,
+    best: &SuperV1,
+    now: &Reshape,
+    lines: &mut Vec<Line>,
+) -> Result<Option<&'a Copy>, Refusal> {
+    let mut chosen: Option<&Copy> = None;
+    for found in &wishes.backups {
+        match &found.copy {
+            Ok(copy) if copy.uuid != best.set_uuid() => {
+                lines.push(Line::normal(format!("{} is a backup of another array ({})", found.shown, copy.uuid)));
+            }
+            Ok(copy) if covers(now, copy) => {
+                if copy.mtime.saturating_add(OLDEST) < best.utime() && !wishes.old_backup {
+                    return Err(Refusal::new(format!("too-old timestamp on backup-metadata on {}", found.shown))
+                        .hint("If you think it is should be safe, try 'export MDADM_GROW_ALLOW_OLD=1'"));
+                }
+                chosen = chosen.filter(|c| c.mtime >= copy.mtime).or(Some(copy));
+            }
+            Err(why) if wishes.wants_backup(&found.shown) => {
+                lines.push(Line::normal(format!("{}: {why}", found.shown)));
+            }
+            _ => {}
+        }
     }
-    let at = reshape.position;
-    Err(Refusal::new("Failed to restore critical section for reshape, sorry.").hint(format!(
-        "{}: a reshape was overwriting its own data at sector {at}, and there is no copy of it; nothing was changed",
-        wishes.shown
-    )))
+    Ok(chosen)
+}
+
+fn covers(now: &Reshape, copy: &Copy) -> bool {
+    match now.backwards {
+        true => copy.start < now.position && now.position <= copy.end(),
+        false => copy.start <= now.position && now.position < copy.end(),
+    }
+}
+
+/// Nothing has moved since the superblocks were written: the copy of what was before ends here, or none was needed yet.
+fn is_at_a_boundary(wishes: &Wishes, best: &SuperV1, now: &Reshape) -> bool {
+    let edge = |c: &Copy| if now.backwards { c.start } else { c.end() };
+    let own = wishes.backups.iter().filter_map(|f| f.copy.as_ref().ok()).filter(|c| c.uuid == best.set_uuid());
+    own.into_iter().any(|c| c.data.is_empty() || now.position == edge(c))
+}
+
+/// Writes the copy in its new form, and moves the position behind it.
+fn put_back(
+    now: &Reshape,
+    copy: &Copy,
+    members: &[Matched<'_>],
+    ranking: &Ranking,
+    edits: &mut Edits,
+) -> Result<Reshape, String> {
+    let (from, to) = match now.backwards {
+        true => (copy.start, now.position),
+        false => (now.position, copy.end()),
+    };
+    if !from.is_multiple_of(now.step()) || !to.is_multiple_of(now.step()) || to > now.array_sectors(&now.new) {
+        return Err(format!(
+            "{} holds sectors {} to {}, which no reshape of this array saves",
+            copy.shown,
+            copy.start,
+            copy.end()
+        ));
+    }
+    let columns = columns(now, copy, from, to).ok_or("its layout is not known")?;
+    let position = if now.backwards { from } else { to };
+    let first_row = from / now.data(&now.new);
+    for (i, m) in members.iter().enumerate() {
+        let slot = match ranking.verdicts.get(i) {
+            Some(Verdict::Active(s) | Verdict::Rebuilding(s)) => usize::try_from(*s).ok(),
+            _ => continue,
+        };
+        let Some(edit) = edits.members.get_mut(i) else { continue };
+        let at =
+            i128::from(m.member.sb.data_offset()) + i128::from(reshape::moves(&m.member.sb)) + i128::from(first_row);
+        let at = u64::try_from(at)
+            .ok()
+            .filter(|at| at.saturating_add(now.size) <= m.candidate.size.0.saturating_add(now.size));
+        let (Some(offset), column) = (at.map(|a| a * SECTOR_BYTES), slot.and_then(|s| columns.get(s))) else {
+            return Err("a member's data lies outside of it".into());
+        };
+        if let Some(bytes) = column.filter(|c| !c.is_empty()) {
+            let what = format!("sectors {from} to {to} of the array, from the backup");
+            edit.areas.push(EditedArea { offset, bytes: bytes.clone(), what });
+        }
+        moved(edit, position);
+    }
+    Ok(Reshape { position, ..*now })
+}
+
+fn moved(edit: &mut Edited, position: u64) {
+    edit.sb.set_reshape_position(position);
+    edit.what.push(format!("reshape position {position}"));
+}
+
+/// What each slot holds of the stripes from one sector of the array to another.
+fn columns(now: &Reshape, copy: &Copy, from: u64, to: u64) -> Option<Vec<Vec<u8>>> {
+    let stripe_sectors = u64::from(now.new.chunk) * now.data(&now.new);
+    let bytes = |sectors: u64| usize::try_from(sectors * SECTOR_BYTES).ok();
+    let data = copy.data.get(bytes(from - copy.start)?..bytes(to - copy.start)?)?;
+    let mut columns = vec![Vec::new(); usize::try_from(now.new.slots).ok()?];
+    for (n, stripe) in data.chunks_exact(bytes(stripe_sectors)?).enumerate() {
+        let number = from / stripe_sectors + u64::try_from(n).ok()?;
+        let row = stripe::row(now.level, &now.new, number)?;
+        columns.iter_mut().zip(row.encode(stripe)).for_each(|(column, chunk)| column.extend(chunk));
+    }
+    Some(columns)
+}
+
+/// Has the array start read-only and go no further, where somebody has to look after it.
+pub fn hold(plan: &mut Plan, care: Care, devname: &str) {
+    let (Some(at), Some(place)) = (care.hold_at, plan.steps.iter().position(Step::starts_array)) else { return };
+    let set =
+        |attr: &str, value: String| Step::Sysfs { devname: devname.to_owned(), attr: attr.into(), value, verify: None };
+    let steps = [set("array_state", "readonly".into()), set("sync_max", at.to_string())];
+    plan.steps.splice(place..=place, steps);
+}
+
+/// Whether this member is of an array in mid-reshape.
+#[must_use]
+pub fn is_active(sb: &SuperV1) -> bool {
+    sb.has(feature::RESHAPE_ACTIVE)
 }

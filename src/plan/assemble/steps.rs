@@ -5,6 +5,7 @@ use super::edits::{Edited, EditedArea, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
 use super::rank::{Ranking, Verdict, rank, refuse_copies};
+use super::reshape::Care;
 use super::split::refuse_split;
 use super::start::{Start, journal, slot_number, slot_words, start};
 use super::{BitmapTarget, Candidate, Line, Matched, Update, Wishes, edits, reshape, settings, updates};
@@ -39,6 +40,8 @@ pub struct Decision {
     pub lockless: bool,
     /// Slots that will be empty.
     pub missing: usize,
+    /// What a reshape that is under way takes.
+    pub care: Care,
 }
 
 /// Judges the devices and makes the plan.
@@ -68,13 +71,19 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     lines.append(&mut ranking.lines);
     lines.append(&mut edits.lines);
     result.map_err(|r| (lines.clone(), r))?;
-    let (Some(best), Some(best_edit)) = (members.get(ranking.chosen), edits.members.get(ranking.chosen)) else {
+    let Some(best) = members.get(ranking.chosen) else {
         return Err((lines, Refusal::new("no member is left")));
     };
     if wishes.lockless && !lockless {
         let refusal = not_lockless(wishes, best);
         return Err((lines, refusal));
     }
+    let care = reshape::prepare(wishes, &members, &ranking, &mut edits);
+    lines.append(&mut edits.lines);
+    let care = care.map_err(|r| (lines.clone(), r));
+    let Some(best_edit) = edits.members.get(ranking.chosen) else {
+        return Err((lines, Refusal::new("no member is left")));
+    };
     let sb = best_edit.sb.clone();
     let lockless = match wishes.update {
         Some(Update::Bitmap(target)) => target == BitmapTarget::Lockless,
@@ -90,15 +99,15 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     let (version, uuid) = (edits.version.unwrap_or(best.member.version), best.member.sb.set_uuid());
     let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
     lines.extend(file.lines);
-    if start.go {
-        reshape::check(wishes, &sb, &members).map_err(|r| (lines.clone(), r))?;
-    }
     let mut plan =
         if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };
+    // Too few members is said before anything of the reshape.
+    let care = if start.go { care? } else { Care::default() };
+    reshape::hold(&mut plan, care, &node.devname);
     if start.waits {
         plan.steps.retain(|step| !step.starts_array() && !matches!(step, Step::Setting { .. }));
     }
-    Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing })
+    Ok(Decision { lines, start, plan, version, sb, uuid, lockless, missing, care })
 }
 
 /// A rebuild of a raid10 with a lockless bitmap leaves out data where chunks are unwritten (`plan::mark`), and a spare would be

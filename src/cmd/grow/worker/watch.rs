@@ -3,11 +3,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Job;
+use super::store::Store;
+use super::stripes::Members;
+use crate::blockio::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::Host;
@@ -17,6 +21,8 @@ use crate::superblock::v0;
 use crate::superblock::v1::{SuperV1, read_any};
 use crate::sysfs::value::{ArrayState, Maybe, Slot, SyncAction};
 use crate::sysfs::{ArrayDir, attr};
+use crate::units::SECTOR_BYTES;
+use crate::uuid::Uuid;
 
 /// The kernel tells when it has written down how far it is; what it does not tell of is seen after this, in milliseconds.
 const LOOK_AGAIN: u16 = 500;
@@ -35,28 +41,43 @@ pub(super) struct Watched<'a> {
     pub shown: String,
 }
 
+/// How much of the array is saved at a time, if a step is not more: bytes.
+const WINDOW: u64 = 4 << 20;
+
 /// See the module.
 ///
 /// # Errors
 /// Something has to be saved and cannot be, or the kernel refuses to go on.
-pub(super) fn watch(w: &Watched<'_>, _job: &Job) -> Result<(), Refusal> {
+pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
+    let mut saver: Option<Saver> = None;
     let mut allowed = None;
+    let mut saved_to = None;
     loop {
         // Before the look, so that nothing is missed which is written down after it.
         let bell = w.bell();
-        let Some(now) = w.recorded_soon() else {
-            return if w.is_under_way() { Err(w.stopped("no member's superblock tells of it")) } else { Ok(()) };
-        };
+        let Some((now, uuid)) = w.recorded_soon() else { break };
         if now.level == Level::Raid10 {
             w.store("sync_max", "max")?;
             return w.go();
         }
         let reach = now.reach();
-        if reach == now.position && !now.is_over() {
-            return Err(
-                w.stopped("what comes next has to be saved first, which this version of mdadm-rs cannot do yet")
-            );
+        let critical = reach == now.position && !now.is_over();
+        // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
+        saved_to = saved_to.filter(|to| !now.is_at(*to));
+        if saved_to.is_some() {
+        } else if critical {
+            if saver.is_none() {
+                // It runs on until it is told where to stop; nothing is saved meanwhile.
+                w.store("sync_max", &now.as_sync(now.position).to_string())?;
+                saver = Some(Saver::open(w, job, &now, uuid).map_err(|why| w.stopped(&why))?);
+            }
+            if let Some(saver) = &mut saver {
+                saved_to = Some(saver.next(w, &now)?);
+            }
+        } else {
+            w.suspend(0, 0)?;
         }
+        let reach = saved_to.unwrap_or(reach);
         if reach == now.end() {
             w.store("sync_max", "max")?;
         } else if allowed != Some(reach) {
@@ -68,8 +89,67 @@ pub(super) fn watch(w: &Watched<'_>, _job: &Job) -> Result<(), Refusal> {
             wait(&bell);
         }
         if !w.is_under_way() {
-            return Ok(());
+            break;
         }
+    }
+    if w.is_under_way() {
+        return Err(w.stopped("no member's superblock tells of it"));
+    }
+    if w.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running) {
+        w.suspend(0, 0)?;
+        saver.iter().for_each(Saver::done);
+    }
+    Ok(())
+}
+
+/// What saves.
+struct Saver {
+    store: Store,
+    members: Members,
+    steps: u64,
+    link: PathBuf,
+}
+
+impl Saver {
+    fn open(w: &Watched<'_>, job: &Job, now: &Reshape, uuid: Uuid) -> Result<Saver, String> {
+        let step = now.step().saturating_mul(SECTOR_BYTES);
+        let steps = (WINDOW / step).max(1);
+        let link = w.host.run.join(format!("backup_file-{}", job.devname));
+        let path = match &job.backup {
+            Some(path) => path.clone(),
+            None if link.exists() => std::fs::canonicalize(&link).unwrap_or_else(|_| link.clone()),
+            None => super::backup_of(uuid),
+        };
+        let store = Store::open(w.host, &job.devname, &path, uuid, steps * step)?;
+        let members = Members::open(w.host, &w.array, now, super_of);
+        Ok(Saver { store, members, steps, link })
+    }
+
+    /// Saves the next window, which is not written to from now on, and gives the position behind it.
+    fn next(&mut self, w: &Watched<'_>, now: &Reshape) -> Result<u64, Refusal> {
+        let to = now.after(self.steps);
+        let (lo, hi) = (now.position.min(to), now.position.max(to));
+        w.suspend(lo, hi)?;
+        let saved = self.members.read(now, lo, hi).and_then(|data| self.store.save(lo, &data));
+        saved.map_err(|why| {
+            // Nothing of it has moved.
+            let _ = w.suspend(0, 0);
+            w.stopped(&why)
+        })?;
+        Ok(to)
+    }
+
+    fn done(&self) {
+        self.store.remove();
+        let _ = std::fs::remove_file(&self.link);
+    }
+}
+
+/// A member's superblock, what a 0.90 one says in terms of 1.x.
+fn super_of(device: &RealDevice) -> Option<SuperV1> {
+    match read_any(device).ok().flatten() {
+        Some((_, sb)) => Some(sb),
+        None => v0::read(device).ok().flatten().map(|sb| sb.as_v1(device.size())),
     }
 }
 
@@ -105,6 +185,9 @@ impl Watched<'_> {
 
     /// Lets it go on if somebody holds it back; a read-only array waits until it is writable.
     fn go(&self) -> Result<(), Refusal> {
+        if self.array.get(attr::ARRAY_STATE) == Some(ArrayState::Readonly) {
+            self.store("array_state", "active")?;
+        }
         match self.array.get(attr::SYNC_ACTION) {
             Some(SyncAction::Frozen) => self.store("sync_action", "reshape"),
             _ => Ok(()),
@@ -121,7 +204,7 @@ impl Watched<'_> {
     }
 
     /// The same; right after its start it may not be written down yet.
-    fn recorded_soon(&self) -> Option<Reshape> {
+    fn recorded_soon(&self) -> Option<(Reshape, Uuid)> {
         (0..TRIES).find_map(|n| {
             if n > 0 {
                 std::thread::sleep(PAUSE);
@@ -131,7 +214,7 @@ impl Watched<'_> {
     }
 
     /// The reshape as it would be found after a crash now: of the superblocks on the members that are in the array, the least advanced.
-    fn recorded(&self) -> Option<Reshape> {
+    fn recorded(&self) -> Option<(Reshape, Uuid)> {
         let read = |member: crate::sysfs::MemberDir| -> Option<SuperV1> {
             if !matches!(member.get(attr::SLOT), Some(Slot::At(_))) {
                 return None;
@@ -140,18 +223,30 @@ impl Watched<'_> {
             if member.get(attr::STATE).is_none_or(|s| s.has("faulty")) {
                 return None;
             }
-            let device = RealDevice::open(&self.host.dev.join(member.name()), Access::Read).ok()?;
-            match read_any(&device).ok().flatten() {
-                Some((_, sb)) => Some(sb),
-                None => v0::read(&device).ok().flatten().map(|sb| sb.as_v1(crate::blockio::ReadAt::size(&device))),
-            }
+            super_of(&RealDevice::open(&self.host.dev.join(member.name()), Access::Read).ok()?)
         };
         let all: Vec<SuperV1> = self.array.members().into_iter().filter_map(read).collect();
         let one = |sb: &SuperV1| reshape::of(sb, all.iter());
         let found: Vec<Reshape> = all.iter().filter_map(one).collect();
         let backwards = found.first()?.backwards;
         let behind = |r: &Reshape| if backwards { u64::MAX - r.position } else { r.position };
-        found.into_iter().min_by_key(behind)
+        Some((found.into_iter().min_by_key(behind)?, all.first()?.set_uuid()))
+    }
+
+    /// Has writes to this stretch of the array wait. It grows before it shrinks, so nothing in both is free meanwhile.
+    fn suspend(&self, lo: u64, hi: u64) -> Result<(), Refusal> {
+        let now = |a| self.array.get(a).unwrap_or(0);
+        let (old_lo, old_hi) = (now(attr::SUSPEND_LO), now(attr::SUSPEND_HI));
+        if hi > old_hi {
+            self.store("suspend_hi", &hi.to_string())?;
+        }
+        if lo != old_lo {
+            self.store("suspend_lo", &lo.to_string())?;
+        }
+        if hi < old_hi {
+            self.store("suspend_hi", &hi.to_string())?;
+        }
+        Ok(())
     }
 }
 
