@@ -14,7 +14,8 @@ const DATA: u64 = 12 * MIB;
 /// The cut comes within so many milliseconds: about what the reshape takes.
 const LONGEST: u64 = 3000;
 /// What changes: options of create, where the data moves to, attributes. The last is the disk with the copies.
-const CHANGES: [(&str, Option<&str>, &[(&str, &str)]); 5] = [
+type Change = (&'static str, Option<&'static str>, &'static [(&'static str, &'static str)]);
+const CHANGES: [Change; 5] = [
     ("-l5 -n3 -z 16M", None, &[("chunk_size", "131072")]),
     ("-l6 -n4 -z 16M", Some("1024"), &[("chunk_size", "32768")]),
     ("-l6 -n4 -z 16M -e 1.0", None, &[("layout", "0"), ("chunk_size", "32768")]),
@@ -31,14 +32,14 @@ fn soak_what_overwrites_itself_survives_power_cuts() {
     }
 }
 
-fn change(seed: u64) -> (&'static str, Option<&'static str>, &'static [(&'static str, &'static str)], usize) {
-    let (create, moves, set) = CHANGES[((seed - 1) % CHANGES.len() as u64) as usize];
-    (create, moves, set, if create.contains("-n3") { 3 } else { 4 })
+fn change(seed: u64) -> (Change, usize) {
+    let change = CHANGES[((seed - 1) % CHANGES.len() as u64) as usize];
+    (change, if change.0.contains("-n3") { 3 } else { 4 })
 }
 
 fn one_seed(seed: u64) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let members = change(seed).3;
+    let members = change(seed).1;
     let mut disks: Vec<PathBuf> = (0..members).map(|n| disk_file(dir.path(), &format!("disk{n}"), DISK)).collect();
     disks.push(disk_file(dir.path(), "copies", 40 * MIB));
     let env = [("GUEST_SEED", seed.to_string())];
@@ -52,7 +53,7 @@ fn one_seed(seed: u64) -> String {
     std::thread::sleep(Duration::from_millis(mix(seed, 10) % (LONGEST / 3)));
     guest.cut_power();
     let out = boot_self(&disks, "guest_goes_on", &env).finish().ok();
-    if !change(seed).0.contains("0.90") {
+    if !change(seed).0.0.contains("0.90") {
         let members = Members::open_all(&disks[..members]);
         assert_eq!(members.wrong_chunks(), [0; 0], "seed {seed}: parity is wrong\n{}", out.stdout);
     }
@@ -74,7 +75,7 @@ fn copies(members: usize) -> String {
 #[test]
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_reshapes() {
-    let (create, moves, set, members) = change(seed());
+    let ((create, moves, set), members) = change(seed());
     sh(&format!("mkfs.ext4 -q /dev/ubd{}; {}; sync", (b'a' + members as u8) as char, copies(members)));
     let bitmap = if create.contains("-b ") { "" } else { "-b none" };
     mdadm(&format!("--create /dev/md0 --run --assume-clean {create} --chunk=64 {bitmap} {}", list(members))).ok();
@@ -96,7 +97,7 @@ fn guest_reshapes() {
 }
 
 fn assemble() {
-    let members = change(seed()).3;
+    let members = change(seed()).1;
     sh(&copies(members));
     vm::sync_speed(6_000, 6_000);
     let out = mdadm(&format!("--assemble /dev/md0 --backup-file=/mnt/copies/backup {}", list(members))).ok();

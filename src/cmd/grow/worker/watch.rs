@@ -56,12 +56,9 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         // Before the look, so that nothing is missed which is written down after it.
         let bell = w.bell();
         let Some((now, uuid)) = w.recorded_soon() else { break };
-        if now.level == Level::Raid10 {
-            w.store("sync_max", "max")?;
-            return w.go();
-        }
-        let reach = now.reach();
-        let critical = reach == now.position && !now.is_over();
+        // The kernel itself keeps a raid10 from going too far.
+        let reach = if now.level == Level::Raid10 { now.end() } else { now.reach() };
+        let critical = reach == now.position && !now.is_over() && now.level != Level::Raid10;
         // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
         saved_to = saved_to.filter(|to| !now.is_at(*to));
         if saved_to.is_some() {
