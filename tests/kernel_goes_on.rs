@@ -58,6 +58,11 @@ fn begin(begun: &Begun) -> Vec<String> {
         // Who looks after it ends by itself when the array stops.
         let mut worker = look_after(begun.backup);
         moved_on();
+        if begun.moves.is_none() {
+            // Well within what is saved: at its end nothing would have to be put back.
+            let left = || attr("md0", "sync_max").parse::<u64>().unwrap_or(0).saturating_sub(2 * done().unwrap_or(0));
+            wait_until(Duration::from_secs(20), "a window has begun", || left() > 1200);
+        }
         mdadm("--stop /dev/md0").ok();
         assert!(worker.wait().unwrap().success());
     }
@@ -70,13 +75,15 @@ fn look_after(backup: Option<&str>) -> Child {
     worker.spawn().unwrap()
 }
 
+/// KiB of each member that have moved.
+fn done() -> Option<u64> {
+    let stat = vm::mdstat();
+    let (_, at) = stat.split_once("reshape =")?;
+    at.split_once('(')?.1.split_once('/')?.0.parse().ok()
+}
+
 /// Some of it has moved since now.
 fn moved_on() {
-    let done = || -> Option<u64> {
-        let stat = vm::mdstat();
-        let (_, at) = stat.split_once("reshape =")?;
-        at.split_once('(')?.1.split_once('/')?.0.parse().ok()
-    };
     wait_until(Duration::from_secs(20), "it runs", || done().is_some());
     let first = done();
     wait_until(Duration::from_secs(20), "it moves", || done() > first);
