@@ -4,7 +4,7 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
-use vm::{MIB, Output};
+use vm::{MIB, Output, mdadm, sh};
 
 /// A raid1 of two disks, in sync, made by ours.
 fn raid1(node: &str, disks: &[String]) {
@@ -730,4 +730,34 @@ fn a_start_that_the_kernel_refuses_puts_back_what_was_written() {
     assert!(out.stderr.contains(&format!("what had been written to {} was put back", disks[0])), "{}", out.stderr);
     assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
     assert!(!exists("/sys/block/md0"));
+}
+
+#[test]
+fn cloned_disks_are_refused_with_a_table_and_nothing_is_written() {
+    let d = vm::disks(4, 24 * MIB);
+    mdadm(&format!("--create /dev/md/foo --run -q --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm("--stop -q /dev/md/foo").ok();
+    for n in [0, 1] {
+        sh(&format!("dd if={} of={} bs=1M oflag=direct status=none", d[n], d[n + 2]));
+    }
+    let sums = || sh("sync; md5sum /mnt/disk*");
+    let before = sums();
+    for line in ["--assemble --scan --homehost=<ignore>", &format!("--assemble /dev/md/foo {}", d.join(" "))] {
+        let out = mdadm(line);
+        assert_eq!(out.status, 1, "{line}: {}", out.stderr);
+        assert!(out.stderr.contains("of cloned disks nothing tells which belong together"), "{line}: {}", out.stderr);
+        assert!(d.iter().all(|disk| out.stderr.contains(&format!("  {disk}  "))), "{line}: {}", out.stderr);
+        assert!(!vm::mdstat().contains("md127"), "{line}");
+    }
+    assert_eq!(sums(), before);
+    // The way out that is named: the others get a uuid of their own.
+    mdadm(&format!("--assemble --update=uuid /dev/md/new {} {}", d[2], d[3])).ok();
+    mdadm("--stop -q /dev/md/new").ok();
+    assert_eq!(mdadm("--assemble --scan --homehost=<ignore>").ok().stdout.matches("with 2 drives").count(), 2);
+    mdadm("--stop -q --scan").ok();
+    // A superblock of a version that is still to come is named.
+    sh(&format!("printf '\\002' | dd of={} bs=1 seek=4100 conv=notrunc status=none; sync", d[0]));
+    let said = "major_version is 2, which is newer than this mdadm knows";
+    assert!(mdadm(&format!("--examine {}", d[0])).stderr.contains(said));
+    assert!(mdadm("--assemble --scan --homehost=<ignore>").stderr.contains(said));
 }

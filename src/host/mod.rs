@@ -12,6 +12,7 @@ pub mod mdstat;
 pub mod names;
 pub mod node;
 pub mod node_defaults;
+mod node_wait;
 pub mod partitions;
 pub mod personality;
 pub mod place;

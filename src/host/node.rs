@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
@@ -236,13 +236,13 @@ impl Host {
     /// Waits until a path leads to the device, as udev makes it so; `false` where it does not within five seconds.
     #[must_use]
     pub fn wait_for_path(&self, name: &ArrayName) -> bool {
-        wait_until(|| block_dev(&name.path) == Some(name.dev))
+        self.wait_until(UDEV_WAIT, || block_dev(&name.path) == Some(name.dev))
     }
 
     /// Waits until the kernel has taken a stopped array's disk away: only then its name can be used again.
     #[must_use]
     pub fn wait_until_gone(&self, devname: &str) -> bool {
-        wait_until(|| !self.sysfs.array(devname).exists())
+        self.wait_until(UDEV_WAIT, || !self.sysfs.array(devname).exists())
     }
 
     /// Links to an array's node: its path and those that the map file has for it. To be asked before the node goes.
@@ -260,9 +260,10 @@ impl Host {
     #[must_use]
     pub fn wait_for_removal(&self, name: &ArrayName, links: &[PathBuf]) -> bool {
         let record = self.udev.join(format!("data/b{}:{}", name.dev.0, name.dev.1));
-        let gone = wait_until(|| !record.exists() && links.iter().all(|l| l.symlink_metadata().is_err()));
+        let gone =
+            self.wait_until(UDEV_WAIT, || !record.exists() && links.iter().all(|l| l.symlink_metadata().is_err()));
         // Events of other devices keep the queue filled too: a boot is not held up for them.
-        gone && wait_at_most(UDEV_WAIT / 5, || !self.udev.join("queue").exists())
+        gone && self.wait_until(UDEV_WAIT / 5, || !self.udev.join("queue").exists())
     }
 }
 
@@ -273,23 +274,6 @@ pub struct NewArray {
     pub array: OpenArray,
     /// Drop it when the array is complete, before the `change` uevent.
     pub block: UdevBlock,
-}
-
-fn wait_until(done: impl Fn() -> bool) -> bool {
-    wait_at_most(UDEV_WAIT, done)
-}
-
-fn wait_at_most(limit: Duration, done: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + limit;
-    let mut pause = Duration::from_millis(1);
-    while !done() {
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
-    }
-    true
 }
 
 fn reason(e: &io::Error) -> String {

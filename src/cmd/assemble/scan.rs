@@ -16,7 +16,7 @@ use crate::host::conf::{ArrayLine, Conf};
 use crate::host::names::{self, TypedName};
 use crate::metadata::Metadata;
 use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member};
-use crate::plan::assemble::{Candidate, Member, Wishes};
+use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::step::Plan;
 use crate::superblock::Version;
 use crate::superblock::v1::Minor;
@@ -246,8 +246,13 @@ impl Scan<'_> {
         round
     }
 
-    /// Says once which devices AUTO keeps from being assembled.
+    /// Says once whose superblock is damaged, and which devices AUTO keeps from being assembled.
     fn tell_disabled(&self, local: &Local, from: usize) {
+        for c in self.search.candidates.iter().skip(from).filter(|_| !self.req.common.is_quiet()) {
+            if let Content::Broken(why) = &c.content {
+                complain(format!("the superblock on {} is damaged: {why}: left out", c.path.display()));
+            }
+        }
         if self.req.common.verbose <= 0 {
             return;
         }

@@ -1,5 +1,6 @@
 //! AUTO, POLICY and SYSFS lines: what may be done with which devices, and what is set on which arrays.
 
+use crate::metadata::Metadata;
 use crate::uuid::Uuid;
 
 /// Whether arrays of some kind are assembled by themselves.
@@ -103,11 +104,41 @@ pub(super) fn policy(for_partitions: bool, words: &[String], problems: &mut Vec<
     for word in words {
         let pair = word.split_once('=');
         match keys.iter().find_map(|(key, id)| Some((*id, pair.filter(|p| p.0 == *key)?.1.to_owned()))) {
-            Some(pair) => known.push(pair),
+            Some((key, value)) => {
+                if !makes_sense(key, &value) {
+                    problems.push(format!("policy rule {word} unrecognised: {}", what_instead(key)));
+                }
+                // A line whose condition cannot be understood matches nothing: without it, it would match everything.
+                known.push((key, value));
+            }
             None => problems.push(format!("policy rule {word} unrecognised and ignored")),
         }
     }
     Policy { for_partitions, words: known }
+}
+
+fn makes_sense(key: PolicyKey, value: &str) -> bool {
+    match key {
+        PolicyKey::Path => glob::Pattern::new(value).is_ok(),
+        PolicyKey::Type => matches!(value, "disk" | "part"),
+        PolicyKey::Domain => !value.is_empty(),
+        PolicyKey::Metadata => matches!(value, "0" | "1.x") || Metadata::parse(value).is_some(),
+        PolicyKey::Action => {
+            matches!(value, "ignore" | "include" | "re-add" | "spare" | "spare-same-slot" | "force-spare")
+        }
+        PolicyKey::Auto => matches!(value, "yes" | "no" | "homehost"),
+    }
+}
+
+fn what_instead(key: PolicyKey) -> &'static str {
+    match key {
+        PolicyKey::Path => "no pattern, so no device matches",
+        PolicyKey::Type => "it is disk or part, so no device matches",
+        PolicyKey::Domain => "no name",
+        PolicyKey::Metadata => "no metadata is called so, so no device matches",
+        PolicyKey::Action => "it is ignore, include, re-add, spare, spare-same-slot or force-spare; it allows nothing",
+        PolicyKey::Auto => "it is yes, no or homehost",
+    }
 }
 
 /// The words of a SYSFS line; none where it names no array.

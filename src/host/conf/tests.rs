@@ -148,3 +148,18 @@ proptest! {
         conf(&format!("{key} {words}\n"));
     }
 }
+
+#[test]
+fn values_of_policies_that_make_no_sense_are_told_with_their_line_and_never_widen_what_matches() {
+    let mut conf = Conf::default();
+    conf.add(
+        "f",
+        b"POLICY action=spare type=disk path=pci-*\nPOLICY type=dsk action=spare\nPOLICY action=spares metadata=1.2\n",
+    );
+    conf.add("f", b"POLICY metadata=3.7 path=[ auto=maybe domain= nonsense\n");
+    let told: Vec<String> = conf.problems.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("f:2: policy rule type=dsk unrecognised: "), "{told:?}");
+    assert!(told[1].starts_with("f:3: policy rule action=spares unrecognised: "), "{told:?}");
+    assert_eq!(told.len(), 7, "{told:?}");
+    assert_eq!(conf.policies[1].words[0], (PolicyKey::Type, "dsk".to_owned()));
+}

@@ -1,5 +1,7 @@
 //! The members compared with each other: who is fresh, who is a copy, who has missed writes.
 
+use std::collections::BTreeSet;
+
 use super::table::{lines, rows};
 use super::{Line, Matched, knows_slot};
 use crate::error::Refusal;
@@ -124,8 +126,31 @@ fn copies(members: &[Matched<'_>]) -> Vec<Option<usize>> {
 /// which of them is the member.
 ///
 /// # Errors
+/// Two members of the array are there twice, with the same superblocks: the disks were cloned, and which of them belong together
+/// nothing tells. One that is there twice is a copy like another.
+fn refuse_clones(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refusal> {
+    let twice = members.iter().zip(&ranking.verdicts).filter(|(m, verdict)| match verdict {
+        Verdict::Copy(of) => members.get(*of).is_some_and(|other| other.member.sb == m.member.sb),
+        _ => false,
+    });
+    let slots: BTreeSet<u32> = twice.filter_map(|(m, _)| slot_of(&m.member.sb)).collect();
+    if slots.len() < 2 {
+        return Ok(());
+    }
+    let refusal = Refusal::new(
+        "several members of the array are there twice, with the same superblocks: of cloned disks nothing tells which belong \
+         together",
+    );
+    let refusal = lines(&rows(members, Some(ranking))).into_iter().fold(refusal, Refusal::hint);
+    Err(refusal.hint(
+        "name the members of one of the two, or take the others away; to keep both: mdadm --assemble --update=uuid /dev/md/NEW and \
+         the members of one",
+    ))
+}
+
 /// For 0.90 in the words of the reference, which refuses them too.
 pub fn refuse_copies(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refusal> {
+    refuse_clones(members, ranking)?;
     for (m, verdict) in members.iter().zip(&ranking.verdicts) {
         let Verdict::Copy(of) = verdict else { continue };
         let Some(other) = members.get(*of) else { continue };

@@ -62,11 +62,19 @@ pub fn read(dev: &dyn ReadAt, minor: Minor) -> Result<Option<SuperV1>, SuperErro
     let mut bytes = [0u8; SUPER_BYTES];
     let Some(start) = at.bytes() else { return Ok(None) };
     dev.read_at(start.0, &mut bytes)?;
-    let Some(sb) = SuperV1::from_bytes(&bytes) else { return Ok(None) };
+    let Some(sb) = SuperV1::from_bytes(&bytes) else { return of_the_future(&bytes).map_or(Ok(None), Err) };
     if sb.super_offset() != at.0 {
         return Err(SuperError::WrongPlace { found: at.0, recorded: sb.super_offset() });
     }
     Ok(Some(sb))
+}
+
+/// A superblock of a version that is still to come: the magic, and a major version past 1.
+fn of_the_future(bytes: &[u8; SUPER_BYTES]) -> Option<SuperError> {
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+    let value = word(4).filter(|major| *major > 1 && word(0) == Some(super::MAGIC))?;
+    let why = "is newer than this mdadm knows: take the one that made it".into();
+    Some(SuperError::Field { field: "major_version", value: value.into(), why })
 }
 
 /// Tries all three places; where several hold a superblock, the one created last counts, as in the reference.
