@@ -340,7 +340,7 @@ fn the_configuration_is_read_again_at_sighup_and_systemd_is_told() {
     let uuid = uuid.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap();
     fs::write("/etc/mdadm.conf", format!("PROGRAM /mnt/run\nARRAY /dev/md/named UUID={uuid}\n")).unwrap();
     sh(&format!("kill -HUP {}", monitor.0.id()));
-    hears("RELOADING=1");
+    hears("RELOADING=1\nMONOTONIC_USEC=");
     hears("READY=1");
     mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
     Monitor::tells(&format!("Fail event detected on md device /dev/md/named, component device {}", d[1]));
