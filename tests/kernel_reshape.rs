@@ -188,6 +188,44 @@ fn another_level() {
     ]);
 }
 
+/// Where data cannot move it is saved: in the state directory, or where it is said.
+#[test]
+fn what_has_no_room_to_move_is_saved_before_it_is_overwritten() {
+    sh("mkdir -p /mnt/kept");
+    all(&[
+        case("-l5 -e 0.90 -c64 -z 8M -b none", 3, &["-n4 -a +1"], ("raid5", 4, 2, 64), 16),
+        case("-l5 -e 0.90 -c64 -z 8M -b none", 3, &["-c 128"], ("raid5", 3, 2, 128), 16),
+        case(
+            "-l5 -c1M --data-offset=1M -b none",
+            3,
+            &["-n4 -a +1 --backup-file=/mnt/kept/a"],
+            ("raid5", 4, 2, 1024),
+            40,
+        ),
+        case("-l6 -c1M --data-offset=1M -b none", 4, &["-l5 --backup-file=/mnt/kept/b"], ("raid5", 3, 2, 1024), 40),
+        case("-l5 -c64 -z 23M -b none", 4, &["--array-size=46M", "-n3"], ("raid5", 3, 2, 64), 40),
+    ]);
+    assert_eq!(sh("ls /mnt/kept").trim(), "");
+    let disks = vm::disks(4, 24 * MIB);
+    mdadm(&format!(
+        "--create /dev/md0 --run --assume-clean -l5 -n3 -c1M --data-offset=1M -b none {}",
+        disks[..3].join(" ")
+    ))
+    .ok();
+    sh("mke2fs -q /dev/md0; mkdir -p /mnt/on; mount /dev/md0 /mnt/on; echo something > /mnt/kept/other");
+    for (file, words) in [
+        ("/mnt/on/file", "is on the array itself"),
+        ("/mnt/kept/other", "not overwritten"),
+        ("/proc/a", "cannot be used"),
+    ] {
+        let out = mdadm(&format!("--grow /dev/md0 -n4 -a {} --backup-file={file}", disks[3]));
+        assert!(out.status != 0 && out.stderr.contains(words), "{file}: {out:?}");
+        assert_eq!((attr("md0", "raid_disks").as_str(), attr("md0", "sync_action").as_str()), ("3", "idle"));
+        mdadm(&format!("/dev/md0 --remove {}", disks[3]));
+    }
+    sh("umount /mnt/on");
+}
+
 /// `--plan` tells all of it and touches nothing; and while data moves nothing else may be begun that would do harm.
 #[test]
 fn a_reshape_is_foretold_and_guarded() {

@@ -2,12 +2,12 @@
 
 use super::after::{self, After};
 use super::reshape::{add, can_be_added};
-use super::{Running, bitmap, bitmap_gather, gather, not_built, worker};
+use super::{Running, bitmap, bitmap_gather, gather, worker};
 use crate::cmd::print::complain;
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::plan::grow::Change;
 use crate::plan::grow::bitmap::Now;
+use crate::plan::grow::reshape::offset::Move;
 use crate::plan::grow::reshape::route::{Geometry, Route, route};
 use crate::plan::grow::reshape::{self, Start};
 use crate::plan::grow::shape::{Part, Shape};
@@ -26,7 +26,7 @@ pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusa
     }
     reshape::check(shape, req, &route, &gather::contents(running))?;
     can_be_added(running)?;
-    if !still && reshape::moved(shape, req, &route)?.is_err() {
+    if !still && reshape::moved(shape, req, &route)?.is_err() && route.to.level == Level::Raid10 {
         return Err(no_room(running, shape, &route));
     }
     let lockless = matches!(shape.bitmap, Now::Lockless(_));
@@ -57,11 +57,12 @@ pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusa
     started
 }
 
+/// Only the kernel's raid10 cannot do without.
 fn no_room(running: &Running<'_>, shape: &Shape, route: &Route) -> Refusal {
-    let refusal = not_built(Change::Reshape.option(running.req));
+    let refusal = Refusal::new(format!("cannot reshape {}", running.array.name.path.display()));
     match reshape::offset::choose(shape, &route.from, &route.to, reshape::member_sectors(shape)) {
         Err(none) => refusal.hint(format!(
-            "without a backup data must move by {}K at least, and {} has room for {}K",
+            "data must move by {}K at least, and {} has room for {}K",
             none.needs / 2,
             none.shown,
             none.has / 2
@@ -96,8 +97,7 @@ fn begin(
             running.execute(&Plan { steps: steps.cloned().collect() })?;
             return running.execute(&Plan { steps: vec![now.set("sync_action", "idle")] });
         }
-        let moved = reshape::moved(&now, running.req, route)?.map_err(|_| no_room(running, &now, route))?;
-        let start = reshape::start(&now, route, Some(moved));
+        let start = reshape::start(&now, route, place(running, &now, route)?);
         if running.req.common.plan {
             tell(running, shape, route, &start);
         }
@@ -135,6 +135,23 @@ fn predicted(shape: &Shape, route: &Route) -> Shape {
     now
 }
 
+/// Where data goes; `None`: it stays, and the file for what is overwritten is made.
+fn place(running: &Running<'_>, now: &Shape, route: &Route) -> Result<Option<Move>, Refusal> {
+    match reshape::moved(now, running.req, route)? {
+        Ok(moved) => Ok(Some(moved)),
+        Err(_) if route.to.level == Level::Raid10 => Err(no_room(running, now, route)),
+        Err(_) if running.req.common.plan => Ok(None),
+        Err(_) => {
+            let first = reshape::offset::first(&route.from, &route.to, reshape::member_sectors(now), None);
+            worker::prepare(running.host, &job(running, &now.devname), &first).map(|()| None)
+        }
+    }
+}
+
+fn job(running: &Running<'_>, devname: &str) -> worker::Job {
+    worker::Job { devname: devname.to_owned(), backup: running.req.backup_file.clone() }
+}
+
 /// `--plan`: what comes of it, before all steps.
 fn tell(running: &mut Running<'_>, shape: &Shape, route: &Route, start: &Start) {
     let sysfs = &running.array.sysfs;
@@ -156,7 +173,9 @@ fn move_data(
         running.execute(&start.plan)?;
         return running.execute(&after::shown(&after, &now.shown));
     }
-    let uuid = bitmap_gather::facts(running.host, &running.array).uuid;
+    let map = running.host.map().load().unwrap_or_default();
+    let uuid = running.host.uuid_in(&running.array.sysfs, &map);
+    let uuid = uuid.unwrap_or_else(|| bitmap_gather::facts(running.host, &running.array).uuid);
     after.clone().keep(uuid)?;
     if let Err(e) = running.execute(&start.plan) {
         let _ = running.execute(&start.undo);
@@ -175,8 +194,7 @@ fn move_data(
 
 /// Has it looked after. It runs: whatever happens from here on, data is safe, and nothing is undone.
 fn look_after(running: &Running<'_>, devname: &str) {
-    let job = worker::Job { devname: devname.to_owned(), backup: None };
-    let Err(refusal) = worker::launch(running.host, &job) else { return };
+    let Err(refusal) = worker::launch(running.host, &job(running, devname)) else { return };
     let position = running.array.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some);
     if position.is_some() {
         return refusal.lines.iter().for_each(complain);

@@ -18,12 +18,15 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::after;
+use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
 use crate::host::saved::DEFAULT_DIR;
 use crate::kernel::process::in_own_session;
+use crate::superblock::reshape::Reshape;
 use crate::sysfs::attr;
 use crate::sysfs::value::{ArrayState, Maybe};
+use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
 
 /// How long a worker may take until it has taken over.
@@ -46,6 +49,25 @@ pub struct Job {
 #[must_use]
 pub fn backup_of(uuid: Uuid) -> PathBuf {
     Path::new(DEFAULT_DIR).join(format!("reshape-{uuid}.backup").replace(':', "-"))
+}
+
+/// Makes the file that stripes of this reshape will be saved in, before anything is begun: it can be used, and has its room.
+///
+/// # Errors
+/// It is on the array, is something else, or there is no room.
+pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
+    let read = |member: crate::sysfs::MemberDir| {
+        watch::super_of(&RealDevice::open(&host.dev.join(member.name()), Access::Read).ok()?)
+    };
+    let uuid = host.sysfs.array(&job.devname).members().into_iter().find_map(read).map(|sb| sb.set_uuid());
+    let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
+    let path = job.backup.clone().unwrap_or_else(|| backup_of(uuid));
+    let step = first.step().saturating_mul(SECTOR_BYTES);
+    let half = (watch::WINDOW / step.max(1)).max(1).saturating_mul(step);
+    store::Store::open(host, &job.devname, &path, uuid, half).map(drop).map_err(|why| {
+        Refusal::new(format!("cannot save what the reshape of {} overwrites: {why}", job.devname))
+            .hint("nothing was changed; another place: --backup-file=FILE")
+    })
 }
 
 /// Has another process look after it, and gives that back once it does: the unit where systemd runs (MDADM_NO_SYSTEMCTL says

@@ -42,7 +42,7 @@ pub(super) struct Watched<'a> {
 }
 
 /// How much of the array is saved at a time, if a step is not more: bytes.
-const WINDOW: u64 = 4 << 20;
+pub(super) const WINDOW: u64 = 4 << 20;
 
 /// See the module.
 ///
@@ -143,7 +143,7 @@ impl Saver {
 }
 
 /// A member's superblock, what a 0.90 one says in terms of 1.x.
-fn super_of(device: &RealDevice) -> Option<SuperV1> {
+pub(super) fn super_of(device: &RealDevice) -> Option<SuperV1> {
     match read_any(device).ok().flatten() {
         Some((_, sb)) => Some(sb),
         None => v0::read(device).ok().flatten().map(|sb| sb.as_v1(device.size())),

@@ -258,8 +258,8 @@ pub fn start(shape: &Shape, route: &Route, moved: Option<Move>) -> Start {
     store("chunk_size", bytes(from), bytes(to));
     store("layout", from.layout.to_string(), to.layout.to_string());
     store("raid_disks", from.slots.to_string(), to.slots.to_string());
-    let first = moved.as_ref().filter(|_| to.level != Level::Raid10);
-    let first = first.map(|m| offset::first(from, to, member_sectors(shape), m)).filter(|r| r.reach() != r.end());
+    let first = (to.level != Level::Raid10).then(|| offset::first(from, to, member_sectors(shape), moved.as_ref()));
+    let first = first.filter(|r| r.reach() != r.end());
     if let Some(first) = &first {
         store("sync_max", "max".into(), first.as_sync(first.reach()).to_string());
     }

@@ -41,25 +41,26 @@ pub fn unit(from: &Geometry, to: &Geometry) -> u64 {
     one(from).max(one(to))
 }
 
-/// The reshape as its first superblock will tell of it; raid4/5/6.
+/// The reshape as its first superblock will tell of it; raid4/5/6. Without a move data is overwritten in place.
 #[must_use]
-pub fn first(from: &Geometry, to: &Geometry, member: u64, moved: &Move) -> Reshape {
+pub fn first(from: &Geometry, to: &Geometry, member: u64, moved: Option<&Move>) -> Reshape {
+    let backwards = moved.map_or(to.slots < from.slots, |m| m.backwards);
     let arranged = |g: &Geometry| Arranged {
         slots: g.slots,
         layout: g.layout,
         chunk: u32::try_from(g.chunk.0).unwrap_or(u32::MAX),
     };
-    let by = i64::try_from(moved.by).unwrap_or(i64::MAX);
+    let by = moved.map_or(0, |m| i64::try_from(m.by).unwrap_or(i64::MAX));
     let mut reshape = Reshape {
         level: to.level,
         old: arranged(from),
         new: arranged(to),
-        backwards: moved.backwards,
+        backwards,
         position: 0,
         size: member,
-        moves: if moved.backwards { by } else { -by },
+        moves: if backwards { by } else { -by },
     };
-    if moved.backwards {
+    if backwards {
         reshape.position = reshape.array_sectors(&reshape.old).min(reshape.array_sectors(&reshape.new));
     }
     reshape
