@@ -40,6 +40,28 @@ struct Array {
     degraded: bool,
 }
 
+/// One conversion.
+struct Conversion<'a> {
+    wishes: &'a Wishes,
+    array: &'a Array,
+    known: &'a Known,
+    members: &'a [Matched<'a>],
+    ranking: &'a Ranking,
+    /// The places of the members that are edited.
+    counted: Vec<usize>,
+}
+
+/// A new bitmap, and where it goes.
+struct New<'a> {
+    /// Sectors from the superblock.
+    offset: i64,
+    bytes: &'a [u8],
+    what: &'a str,
+    /// Empty bad-block logs that are in the way are moved.
+    move_logs: bool,
+    sb: &'a BitmapSuper,
+}
+
 /// Changes all members.
 ///
 /// # Errors
@@ -63,12 +85,14 @@ pub(super) fn convert(
         ))
         .hint("assemble it with all its members; --force converts it all the same, and takes what is in doubt as it is"));
     }
+    let counted = counted(members, ranking);
+    let to = Conversion { wishes, array: &array, known: &known, members, ranking, counted };
     let sectors = match target {
         BitmapTarget::None => array.sync,
-        BitmapTarget::Internal => internal(wishes, &array, &known, members, ranking, edits)?,
-        BitmapTarget::Lockless => lockless_one(wishes, &array, &known, members, ranking, edits)?,
+        BitmapTarget::Internal => to.internal(edits)?,
+        BitmapTarget::Lockless => to.lockless(edits)?,
     };
-    for i in counted(members, ranking) {
+    for i in to.counted {
         let (Some(m), Some(e)) = (members.get(i), edits.members.get_mut(i)) else { continue };
         if target == BitmapTarget::None {
             let has = e.sb.has(feature::BITMAP_OFFSET);
@@ -221,27 +245,6 @@ fn lies(sb: &SuperV1) -> Lies {
     }
 }
 
-/// Free on all members, clear of the old bitmaps: those stay until all superblocks name the new one.
-fn free(array: &Array, members: &[Matched<'_>], counted: &[usize], with_logs: bool) -> Vec<Gap> {
-    let chosen = || counted.iter().filter_map(|i| members.get(*i));
-    let all: Vec<Lies> = chosen()
-        .map(|m| {
-            let lies = lies(&m.member.sb);
-            let movable = !with_logs && !m.member.sb.has(feature::BAD_BLOCKS);
-            if movable { Lies { log: None, ..lies } } else { lies }
-        })
-        .collect();
-    let old = chosen().find_map(|m| match &m.member.bitmap {
-        Some(Ok(b)) => {
-            let offset = i64::from(m.member.sb.bitmap_offset());
-            Some((offset, offset.saturating_add(bitmap_room(&b.sb, array.minor))))
-        }
-        Some(Err(_)) => Some((m.member.sb.bitmap_offset().into(), i64::from(m.member.sb.bitmap_offset()) + 8)),
-        None => None,
-    });
-    space::gaps(array.minor, &all, old)
-}
-
 fn no_room(wishes: &Wishes, word: &str) -> Refusal {
     Refusal::new(format!(
         "{}: the members have no room for another bitmap beside their metadata; nothing was changed",
@@ -250,90 +253,6 @@ fn no_room(wishes: &Wishes, word: &str) -> Refusal {
     .hint(format!(
         "convert it in two steps: --update=bitmap=none, which resyncs it if need be, and then --update=bitmap={word}"
     ))
-}
-
-fn lockless_one(
-    wishes: &Wishes,
-    array: &Array,
-    known: &Known,
-    members: &[Matched<'_>],
-    ranking: &Ranking,
-    edits: &mut Edits,
-) -> Result<u64, Refusal> {
-    let counted = counted(members, ranking);
-    let wanted = lockless::DEFAULT_ROOM_SECTORS;
-    let find = |with_logs| {
-        space::lockless_place(array.minor, &free(array, members, &counted, with_logs), array.sync, wanted, false)
-    };
-    let (place, move_logs) = match find(true) {
-        Some(place) => (place, false),
-        None => (find(false).ok_or_else(|| no_room(wishes, "lockless"))?, true),
-    };
-    let chunk_sectors = place.choice.chunk_sectors;
-    let new = NewBitmap {
-        uuid: uuid(members, ranking),
-        sync_sectors: array.sync,
-        chunk_bytes: chunk_sectors * SECTOR_BYTES,
-        daemon_sleep: LOCKLESS_DELAY,
-        write_behind: 0,
-        sectors_reserved: place.room,
-    };
-    let mut sb = BitmapSuper::lockless(&new, false).ok_or_else(|| no_room(wishes, "lockless"))?;
-    // Not in its first use: the states are there.
-    sb.set_state(0);
-    sb.set_events(events(members, ranking));
-    let mut bytes = sb.bytes().to_vec();
-    bytes.resize(usize::try_from(lockless::DATA_OFFSET).unwrap_or(1024), 0);
-    let states = rescaled(array, known, chunk_sectors);
-    let doubts = states.iter().filter(|s| in_doubt(**s, array, BitmapTarget::Lockless)).count() as u64;
-    bytes.extend(states);
-    bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
-    put(wishes, array, members, &counted, edits, place.offset, &bytes, "lockless, its states", move_logs, &sb)?;
-    Ok(doubts.saturating_mul(chunk_sectors))
-}
-
-fn internal(
-    wishes: &Wishes,
-    array: &Array,
-    known: &Known,
-    members: &[Matched<'_>],
-    ranking: &Ranking,
-    edits: &mut Edits,
-) -> Result<u64, Refusal> {
-    let counted = counted(members, ranking);
-    let size = members.get(ranking.chosen).map_or(0, |m| m.member.sb.size());
-    let gaps = free(array, members, &counted, true);
-    let gap = if array.minor == Minor::V0 { gaps.last() } else { gaps.first() };
-    let (from, to) = gap.copied().ok_or_else(|| no_room(wishes, "internal"))?;
-    let most = if array.minor == Minor::V0 { 8 } else { internal_room(Sectors(size)).max(8) };
-    let room = to.saturating_sub(from).unsigned_abs().min(most);
-    let offset = if array.minor == Minor::V0 { to.saturating_sub_unsigned(room) } else { from };
-    let chunk = chunk_in_room(room, Sectors(array.sync), 0).ok_or_else(|| no_room(wishes, "internal"))?;
-    let new = NewBitmap {
-        uuid: uuid(members, ranking),
-        sync_sectors: array.sync,
-        chunk_bytes: chunk.into(),
-        daemon_sleep: INTERNAL_DELAY,
-        write_behind: 0,
-        sectors_reserved: 0,
-    };
-    let mut sb = BitmapSuper::internal(&new).ok_or_else(|| no_room(wishes, "internal"))?;
-    // Nothing is known of what an older member missed.
-    sb.set_events(events(members, ranking));
-    sb.set_events_cleared(events(members, ranking));
-    let states = rescaled_bits(array, known, u64::from(chunk) / SECTOR_BYTES);
-    let mut bytes = sb.bytes().to_vec();
-    bytes.resize(header::SUPER_BYTES + states.len().div_ceil(8), 0);
-    for (n, _) in states.iter().enumerate().filter(|(_, set)| **set) {
-        if let Some(byte) = bytes.get_mut(header::SUPER_BYTES + n / 8) {
-            *byte |= 1 << (n % 8);
-        }
-    }
-    debug_assert!(bytes.len() as u64 <= bits::bitmap_bytes(states.len() as u64));
-    bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
-    put(wishes, array, members, &counted, edits, offset, &bytes, "internal, its bits", false, &sb)?;
-    let set = states.iter().filter(|set| **set).count() as u64;
-    Ok(set.saturating_mul(u64::from(chunk) / SECTOR_BYTES))
 }
 
 /// Bits set where any chunk that is covered is in doubt.
@@ -355,43 +274,125 @@ fn rescaled_bits(array: &Array, known: &Known, chunk_sectors: u64) -> Vec<bool> 
     rescaled(array, &doubt, chunk_sectors).into_iter().map(|s| s != ChunkState::Clean as u8).collect()
 }
 
-fn uuid(members: &[Matched<'_>], ranking: &Ranking) -> crate::uuid::Uuid {
-    members.get(ranking.chosen).map_or(crate::uuid::Uuid([0; 16]), |m| m.member.sb.set_uuid())
-}
-
-fn events(members: &[Matched<'_>], ranking: &Ranking) -> u64 {
-    members.get(ranking.chosen).map_or(0, |m| m.member.sb.events())
-}
-
-#[allow(clippy::too_many_arguments)]
-fn put(
-    wishes: &Wishes,
-    array: &Array,
-    members: &[Matched<'_>],
-    counted: &[usize],
-    edits: &mut Edits,
-    offset: i64,
-    bytes: &[u8],
-    what: &str,
-    move_logs: bool,
-    bitmap: &BitmapSuper,
-) -> Result<(), Refusal> {
-    let stored = i32::try_from(offset).map_err(|_| no_room(wishes, "none"))?;
-    for i in counted {
-        let (Some(m), Some(e)) = (members.get(*i), edits.members.get_mut(*i)) else { continue };
-        let at = m.member.sb.super_offset().checked_add_signed(offset).and_then(|s| s.checked_mul(SECTOR_BYTES));
-        let at = at.ok_or_else(|| no_room(wishes, "none"))?;
-        e.sb.set_bitmap_offset(stored);
-        e.sb.set_feature_map(e.sb.feature_map() | feature::BITMAP_OFFSET);
-        if move_logs && has_log(&e.sb) && !e.sb.has(feature::BAD_BLOCKS) {
-            drop_log(&mut e.sb);
-            // Where there is no room for it any more, there is none.
-            let _ = add_log(array.minor, &mut e.sb, Some(bitmap));
-            let became = if has_log(&e.sb) { "moved" } else { "given up for lack of room" };
-            e.what.push(format!("its empty bad-block log {became}"));
-        }
-        e.areas.push(EditedArea { offset: at, bytes: bytes.to_vec(), what: format!("bitmap: {what}") });
-        e.what.push(format!("bitmap {offset:+} sectors from the superblock"));
+impl Conversion<'_> {
+    /// Free on all members, clear of the old bitmaps: those stay until all superblocks name the new one.
+    fn free(&self, with_logs: bool) -> Vec<Gap> {
+        let chosen = || self.counted.iter().filter_map(|i| self.members.get(*i));
+        let all: Vec<Lies> = chosen()
+            .map(|m| {
+                let lies = lies(&m.member.sb);
+                let movable = !with_logs && !m.member.sb.has(feature::BAD_BLOCKS);
+                if movable { Lies { log: None, ..lies } } else { lies }
+            })
+            .collect();
+        let old = chosen().find_map(|m| match &m.member.bitmap {
+            Some(Ok(b)) => {
+                let offset = i64::from(m.member.sb.bitmap_offset());
+                Some((offset, offset.saturating_add(bitmap_room(&b.sb, self.array.minor))))
+            }
+            Some(Err(_)) => Some((m.member.sb.bitmap_offset().into(), i64::from(m.member.sb.bitmap_offset()) + 8)),
+            None => None,
+        });
+        space::gaps(self.array.minor, &all, old)
     }
-    Ok(())
+
+    fn lockless(&self, edits: &mut Edits) -> Result<u64, Refusal> {
+        let (array, known) = (self.array, self.known);
+        let wanted = lockless::DEFAULT_ROOM_SECTORS;
+        let find = |with_logs| space::lockless_place(array.minor, &self.free(with_logs), array.sync, wanted, false);
+        let (place, move_logs) = match find(true) {
+            Some(place) => (place, false),
+            None => (find(false).ok_or_else(|| no_room(self.wishes, "lockless"))?, true),
+        };
+        let chunk_sectors = place.choice.chunk_sectors;
+        let new = NewBitmap {
+            uuid: self.uuid(),
+            sync_sectors: array.sync,
+            chunk_bytes: chunk_sectors * SECTOR_BYTES,
+            daemon_sleep: LOCKLESS_DELAY,
+            write_behind: 0,
+            sectors_reserved: place.room,
+        };
+        let mut sb = BitmapSuper::lockless(&new, false).ok_or_else(|| no_room(self.wishes, "lockless"))?;
+        // Not in its first use: the states are there.
+        sb.set_state(0);
+        sb.set_events(self.events());
+        let mut bytes = sb.bytes().to_vec();
+        bytes.resize(usize::try_from(lockless::DATA_OFFSET).unwrap_or(1024), 0);
+        let states = rescaled(array, known, chunk_sectors);
+        let doubts = states.iter().filter(|s| in_doubt(**s, array, BitmapTarget::Lockless)).count() as u64;
+        bytes.extend(states);
+        bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
+        let new = New { offset: place.offset, bytes: &bytes, what: "lockless, its states", move_logs, sb: &sb };
+        self.put(&new, edits)?;
+        Ok(doubts.saturating_mul(chunk_sectors))
+    }
+
+    fn internal(&self, edits: &mut Edits) -> Result<u64, Refusal> {
+        let (array, known) = (self.array, self.known);
+        let size = self.members.get(self.ranking.chosen).map_or(0, |m| m.member.sb.size());
+        let gaps = self.free(true);
+        let gap = if array.minor == Minor::V0 { gaps.last() } else { gaps.first() };
+        let (from, to) = gap.copied().ok_or_else(|| no_room(self.wishes, "internal"))?;
+        let most = if array.minor == Minor::V0 { 8 } else { internal_room(Sectors(size)).max(8) };
+        let room = to.saturating_sub(from).unsigned_abs().min(most);
+        let offset = if array.minor == Minor::V0 { to.saturating_sub_unsigned(room) } else { from };
+        let chunk = chunk_in_room(room, Sectors(array.sync), 0).ok_or_else(|| no_room(self.wishes, "internal"))?;
+        let new = NewBitmap {
+            uuid: self.uuid(),
+            sync_sectors: array.sync,
+            chunk_bytes: chunk.into(),
+            daemon_sleep: INTERNAL_DELAY,
+            write_behind: 0,
+            sectors_reserved: 0,
+        };
+        let mut sb = BitmapSuper::internal(&new).ok_or_else(|| no_room(self.wishes, "internal"))?;
+        // Nothing is known of what an older member missed.
+        sb.set_events(self.events());
+        sb.set_events_cleared(self.events());
+        let states = rescaled_bits(array, known, u64::from(chunk) / SECTOR_BYTES);
+        let mut bytes = sb.bytes().to_vec();
+        bytes.resize(header::SUPER_BYTES + states.len().div_ceil(8), 0);
+        for (n, _) in states.iter().enumerate().filter(|(_, set)| **set) {
+            if let Some(byte) = bytes.get_mut(header::SUPER_BYTES + n / 8) {
+                *byte |= 1 << (n % 8);
+            }
+        }
+        debug_assert!(bytes.len() as u64 <= bits::bitmap_bytes(states.len() as u64));
+        bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
+        let new = New { offset, bytes: &bytes, what: "internal, its bits", move_logs: false, sb: &sb };
+        self.put(&new, edits)?;
+        let set = states.iter().filter(|set| **set).count() as u64;
+        Ok(set.saturating_mul(u64::from(chunk) / SECTOR_BYTES))
+    }
+
+    fn uuid(&self) -> crate::uuid::Uuid {
+        self.members.get(self.ranking.chosen).map_or(crate::uuid::Uuid([0; 16]), |m| m.member.sb.set_uuid())
+    }
+
+    fn events(&self) -> u64 {
+        self.members.get(self.ranking.chosen).map_or(0, |m| m.member.sb.events())
+    }
+
+    fn put(&self, new: &New<'_>, edits: &mut Edits) -> Result<(), Refusal> {
+        let New { offset, bytes, what, move_logs, sb } = *new;
+        let stored = i32::try_from(offset).map_err(|_| no_room(self.wishes, "none"))?;
+        for i in &self.counted {
+            let (Some(m), Some(e)) = (self.members.get(*i), edits.members.get_mut(*i)) else { continue };
+            let at = m.member.sb.super_offset().checked_add_signed(offset).and_then(|s| s.checked_mul(SECTOR_BYTES));
+            let at = at.ok_or_else(|| no_room(self.wishes, "none"))?;
+            e.sb.set_bitmap_offset(stored);
+            e.sb.set_feature_map(e.sb.feature_map() | feature::BITMAP_OFFSET);
+            if move_logs && has_log(&e.sb) && !e.sb.has(feature::BAD_BLOCKS) {
+                drop_log(&mut e.sb);
+                // Where there is no room for it any more, there is none.
+                let _ = add_log(self.array.minor, &mut e.sb, Some(sb));
+                let became = if has_log(&e.sb) { "moved" } else { "given up for lack of room" };
+                e.what.push(format!("its empty bad-block log {became}"));
+            }
+            e.areas.push(EditedArea { offset: at, bytes: bytes.to_vec(), what: format!("bitmap: {what}") });
+            e.what.push(format!("bitmap {offset:+} sectors from the superblock"));
+        }
+        Ok(())
+    }
 }
