@@ -281,3 +281,52 @@ fn without_room_or_a_place_for_copies_nothing_moves_until_there_is_one() {
     assert_eq!(attr("md0", "reshape_position"), "none");
     assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
 }
+
+#[test]
+fn a_reshape_goes_back_to_where_it_came_from() {
+    let begun = |create, members, set, moves, spares| Begun {
+        create,
+        members,
+        set,
+        moves: Some(moves),
+        spares,
+        limit: None,
+        backup: None,
+        degraded: true,
+    };
+    let table = [
+        begun("-l5 -b none", 3, &[("raid_disks", "4")], "1664", 1),
+        begun("-l6 -b none", 5, &[("chunk_size", "32768")], "1024", 0),
+        begun("-l5 -b internal", 4, &[("layout", "3")], "1024", 0),
+    ];
+    for one in table {
+        println!("{} {:?}", one.create, one.set);
+        let all = begin(&one);
+        let listed = all.join(" ");
+        // Aligned for both directions within a few stops at most.
+        let turned = (0..12).any(|_| {
+            if mdadm(&format!("--assemble --update=revert-reshape /dev/md0 {listed}")).status == 0 {
+                return true;
+            }
+            mdadm(&format!("--assemble /dev/md0 {listed}")).ok();
+            moved_on();
+            mdadm("--stop /dev/md0").ok();
+            false
+        });
+        assert!(turned);
+        assert_eq!(attr("md0", "reshape_direction"), "backwards");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        sync_speed_up();
+        wait_until(Duration::from_secs(60), "it is back", || attr("md0", "reshape_position") == "none");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        assert_eq!((attr("md0", "raid_disks"), attr("md0", "chunk_size")), (one.members.to_string(), "65536".into()));
+        mdadm("--stop /dev/md0").ok();
+        let none = mdadm(&format!("--assemble --update=revert-reshape /dev/md0 {listed}"));
+        assert!(none.status != 0 && none.stderr.contains("No active reshape"), "{none:?}");
+        all.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}"))));
+    }
+}
+
+fn sync_speed_up() {
+    vm::sync_speed(1_000_000, 2_000_000);
+}

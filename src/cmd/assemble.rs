@@ -320,6 +320,7 @@ fn update(req: &AssembleRequest, homehost: Option<&str>, devname: &str) -> Resul
         }
         "bitmap=internal" => Update::Bitmap(BitmapTarget::Internal),
         "bitmap=lockless" => Update::Bitmap(BitmapTarget::Lockless),
+        "revert-reshape" => Update::RevertReshape,
         "bbl" => Update::Log(LogChange::Add),
         "no-bbl" => Update::Log(LogChange::Drop),
         "force-no-bbl" => Update::Log(LogChange::Forget),

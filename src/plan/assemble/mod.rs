@@ -54,6 +54,8 @@ pub enum Update {
     Bitmap(BitmapTarget),
     /// 1.x: the bad-block log.
     Log(LogChange),
+    /// The reshape goes back to where it came from.
+    RevertReshape,
     /// `no-logical-block-size`: older kernels may assemble it
     NoBlockSize,
     /// 1.x, raid5: a partial parity log.
@@ -144,6 +146,7 @@ impl Update {
             Update::Log(LogChange::Add) => "bbl",
             Update::Log(LogChange::Drop) => "no-bbl",
             Update::Log(LogChange::Forget) => "force-no-bbl",
+            Update::RevertReshape => "revert-reshape",
             Update::NoBlockSize => "no-logical-block-size",
             Update::Ppl => "ppl",
             Update::NoPpl => "no-ppl",

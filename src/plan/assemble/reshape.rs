@@ -44,7 +44,7 @@ pub fn prepare(
     ranking: &Ranking,
     edits: &mut Edits,
 ) -> Result<Care, Refusal> {
-    let sbs = || members.iter().map(|m| &m.member.sb);
+    let sbs = || edits.members.iter().map(|e| &e.sb);
     let Some(best) = edits.members.get(ranking.chosen).map(|e| e.sb.clone()) else { return Ok(Care::default()) };
     let Some(mut now) = reshape::of(&best, sbs()) else { return Ok(Care::default()) };
     let shown = &wishes.shown;
@@ -204,4 +204,54 @@ pub fn hold(plan: &mut Plan, care: Care, devname: &str) {
 #[must_use]
 pub fn is_active(sb: &SuperV1) -> bool {
     sb.has(feature::RESHAPE_ACTIVE)
+}
+
+/// `--update=revert-reshape`: what is new becomes old, and the other way round. What has moved moves back.
+///
+/// # Errors
+/// There is no reshape, or it cannot be turned where it is; the words are the reference's where it has some.
+pub fn turn(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
+    let shown = m.candidate.path.display();
+    let Ok(Some(now)) = Reshape::of(&e.sb) else {
+        return Err(Refusal::new(format!("{shown}: No active reshape to revert on this array; nothing was changed")));
+    };
+    if now.level == Level::Raid10 {
+        return Err(Refusal::new(format!("{shown}: a reshape of a raid10 cannot be turned; nothing was changed")));
+    }
+    if now.start() != Start::ByItself {
+        return Err(Refusal::new(format!(
+            "{shown}: the reshape overwrites its own data at sector {}, and cannot be turned there; nothing was changed",
+            now.position
+        ))
+        .hint("let it go on for a while, stop the array, and try again"));
+    }
+    let sb = &mut e.sb;
+    let moves = reshape::moves(sb);
+    let (delta, layout, chunk) = (sb.delta_disks(), sb.layout(), sb.chunksize());
+    sb.set_raid_disks(now.old.slots);
+    sb.set_delta_disks(delta.wrapping_neg());
+    sb.set_layout(sb.new_layout());
+    sb.set_new_layout(layout);
+    sb.set_chunksize(sb.new_chunk());
+    sb.set_new_chunk(chunk);
+    if moves != 0 {
+        let at = sb.data_offset().checked_add_signed(moves);
+        let room = sb.data_size().checked_add_signed(-moves);
+        let (Some(at), Some(room)) = (at, room) else {
+            return Err(Refusal::new(format!("{shown}: its data would begin before the device")));
+        };
+        sb.set_data_offset(at);
+        sb.set_data_size(room);
+        sb.set_new_offset(sb.new_offset().wrapping_neg());
+    }
+    sb.set_feature_map(sb.feature_map() ^ feature::RESHAPE_BACKWARDS);
+    let turned =
+        Reshape::of(sb).ok().flatten().filter(|r| r.backwards != now.backwards && r.start() == Start::ByItself);
+    if turned.is_none() {
+        return Err(
+            Refusal::new("Reshape position is not suitably aligned.").hint("Try normal assembly and stop again")
+        );
+    }
+    e.what.push("the reshape goes back".into());
+    Ok(())
 }
