@@ -187,3 +187,15 @@ fn a_device_that_hangs_delays_neither_other_arrays_nor_the_command() {
     let out = vm::mdadm(&format!("--assemble --scan {BOX} --config=/mnt/devices")).ok();
     assert_eq!((out.stdout.matches("with 2 drives").count(), out.stderr.as_str()), (2, ""), "{}", out.stdout);
 }
+
+#[test]
+fn no_degraded_puts_the_members_together_once_and_ends() {
+    let disks = vm::disks(3, 24 * MIB);
+    create("/dev/md/own", "-l5 --assume-clean -b none", &disks);
+    stop();
+    vm::mdadm(&format!("--zero-superblock -q {}", disks[2])).ok();
+    let out = vm::mdadm(&format!("--assemble --scan --no-degraded {BOX}")).ok();
+    let said = "mdadm: /dev/md/own assembled from 2 drives (out of 3), but not started.\n";
+    assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("", said));
+    assert!(vm::mdstat().contains("md127 : inactive"), "{}", vm::mdstat());
+}
