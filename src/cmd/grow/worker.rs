@@ -9,6 +9,7 @@ mod store;
 mod stripes;
 mod watch;
 
+use std::cell::Cell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -182,6 +183,6 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
         }
         return Err(Refusal::new(format!("there is no reshape to continue on {shown}")).with_exit(Exit::USAGE));
     }
-    watch::watch(&watch::Watched { host, array, shown }, job)?;
+    watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job)?;
     after::finish(host, &job.devname)
 }

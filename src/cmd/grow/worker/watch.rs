@@ -1,5 +1,6 @@
 //! Lets a reshape go as far as a crash would lose nothing, again and again until it is done.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -39,6 +40,8 @@ pub(super) struct Watched<'a> {
     pub array: ArrayDir,
     /// As shown to the user.
     pub shown: String,
+    /// It was let go on once: who holds it back from then on stops it, or means it.
+    pub let_go: Cell<bool>,
 }
 
 /// How much of the array is saved at a time, if a step is not more: bytes.
@@ -159,6 +162,7 @@ impl Watched<'_> {
             if name == "sync_max" && e.errno() == libc::EBUSY {
                 // It runs, and may go further than that: it can be told less only while it is held back.
                 let _ = self.array.store(attr::SYNC_ACTION, "frozen");
+                self.let_go.set(false);
             }
             std::thread::sleep(PAUSE);
             if !self.is_under_way() {
@@ -185,10 +189,16 @@ impl Watched<'_> {
         if self.array.get(attr::ARRAY_STATE) == Some(ArrayState::Readonly) {
             self.store("array_state", "active")?;
         }
-        match self.array.get(attr::SYNC_ACTION) {
-            Some(SyncAction::Frozen) => self.store("sync_action", "reshape"),
-            _ => Ok(()),
+        if self.let_go.get() || self.array.get(attr::SYNC_ACTION) != Some(SyncAction::Frozen) {
+            return Ok(());
         }
+        // Whoever stops the array freezes it too, and Linux 6.12 panics if it is told to go on then: open it cannot be stopped.
+        let Ok(_open) = File::open(self.host.dev.join(self.array.devname())) else { return Ok(()) };
+        if !self.is_under_way() {
+            return Ok(());
+        }
+        self.let_go.set(true);
+        self.store("sync_action", "reshape")
     }
 
     /// Rings when the kernel has written down how far it is, from now on.
