@@ -134,6 +134,5 @@ fn is_broken(dir: &ArrayDir, array: &Array, stat: &MdStatArray) -> bool {
 }
 
 fn bad_blocks(dir: &ArrayDir) -> Vec<String> {
-    let has = |m: &crate::sysfs::MemberDir| m.get(attr::BAD_BLOCKS).is_some_and(|b| !b.0.is_empty());
-    dir.members().iter().filter(|m| has(m)).map(|m| m.name().to_owned()).collect()
+    dir.members().iter().filter(|m| m.has_bad_blocks()).map(|m| m.name().to_owned()).collect()
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::daemon;
 use super::message::Told;
 use super::state::{Priority, What};
 use crate::cmd::print::{complain, out, report};
@@ -77,21 +78,24 @@ impl Alerts {
         let _ = queue.send((whom.clone(), told));
     }
 
-    /// Waits so long at most for programs and mails.
+    /// Waits so long at most for programs and mails. systemd's watchdog is fed meanwhile.
     pub fn finish_within(&mut self, limit: Duration) {
-        let end = Instant::now() + limit;
+        let (start, watchdog) = (Instant::now(), daemon::watchdog());
+        let (mut fed, mut pause) = (start, Duration::from_millis(1));
         self.queue = None;
-        while self.worker.as_ref().is_some_and(|w| !w.is_finished()) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
+        while self.worker.as_ref().is_some_and(|w| !w.is_finished()) && start.elapsed() < limit {
+            if watchdog.is_some_and(|often| fed.elapsed() >= often) {
+                daemon::notify("WATCHDOG=1");
+                fed = Instant::now();
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 
-    /// Waits until all programs and mails are through.
+    /// Waits until all programs and mails are through: each has its limit.
     pub fn finish(&mut self) {
-        self.queue = None;
-        if let Some(worker) = self.worker.take() {
-            let _ = worker.join();
-        }
+        self.finish_within(Duration::MAX);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::bitmap::lockless::ChunkState;
 use crate::host::Host;
 use crate::level::Level;
 use crate::sysfs::value::{Maybe, SyncProgress};
-use crate::sysfs::{ArrayDir, attr};
+use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::units::SECTOR_BYTES;
 
 /// The file, and what it counts.
@@ -68,8 +68,9 @@ impl Metrics {
 }
 
 /// What the metrics are, in the order of the file.
-const HELP: [(&str, &str, &str); 14] = [
+const HELP: [(&str, &str, &str); 15] = [
     ("mdadm_array_info", "gauge", "1; level and uuid are labels"),
+    ("mdadm_array_state", "gauge", "1 for the kernel's word: clean, active, readonly, broken and so on"),
     ("mdadm_array_raid_devices", "gauge", "slots"),
     ("mdadm_array_degraded", "gauge", "slots without data"),
     ("mdadm_array_rebuilding", "gauge", "1 where all slots without data are being rebuilt"),
@@ -79,7 +80,11 @@ const HELP: [(&str, &str, &str); 14] = [
     ("mdadm_array_sync_total_bytes", "gauge", "how far it goes"),
     ("mdadm_array_sync_speed_bytes", "gauge", "bytes per second"),
     ("mdadm_array_mismatch_sectors", "gauge", "sectors that the last check or repair found to differ"),
-    ("mdadm_array_members_with_errors", "gauge", "members whose read errors were corrected"),
+    (
+        "mdadm_array_members_with_errors",
+        "gauge",
+        "members with recorded bad blocks, or whose read errors were corrected",
+    ),
     ("mdadm_array_lockless_chunks", "gauge", "chunks of the lockless bitmap by state"),
     ("mdadm_events_total", "counter", "events since the monitor was started"),
     ("mdadm_monitor_look_seconds", "gauge", "when this was written, seconds since 1970"),
@@ -118,6 +123,9 @@ impl Page {
         let level = array.level.map_or("", Level::name);
         let uuid = array.uuid.map_or(String::new(), |u| u.to_string());
         self.add("mdadm_array_info", &format!("{labels},level=\"{level}\",uuid=\"{uuid}\""), 1);
+        if let Some(state) = dir.get(attr::ARRAY_STATE) {
+            self.add("mdadm_array_state", &format!("{labels},state=\"{}\"", escaped(state.word())), 1);
+        }
         self.add("mdadm_array_raid_devices", labels, array.raid_disks.into());
         self.add("mdadm_array_degraded", labels, array.degraded.into());
         self.add("mdadm_array_rebuilding", labels, u64::from(array.degraded > 0 && array.is_attended()));
@@ -136,7 +144,8 @@ impl Page {
             self.add("mdadm_array_sync_speed_bytes", labels, kib.saturating_mul(1024));
         }
         self.add("mdadm_array_mismatch_sectors", labels, array.mismatches);
-        let errors = dir.members().iter().filter(|m| m.get(attr::ERRORS).is_some_and(|n| n > 0)).count();
+        let has_errors = |m: &MemberDir| m.get(attr::ERRORS).is_some_and(|n| n > 0) || m.has_bad_blocks();
+        let errors = dir.members().iter().filter(|m| has_errors(m)).count();
         self.add("mdadm_array_members_with_errors", labels, u64::try_from(errors).unwrap_or(0));
         if let Some(bits) = dir.get(attr::LLBITMAP_BITS) {
             for state in ChunkState::ALL {
@@ -185,4 +194,69 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::state::Member;
+
+    #[test]
+    fn a_page_has_what_the_kernel_says_of_an_array() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("array_state", "write-pending\n"),
+            ("sync_action", "check\n"),
+            ("sync_completed", "128 / 1024\n"),
+            ("sync_speed", "1000\n"),
+            ("dev-sda/errors", "0\n"),
+            ("dev-sda/bad_blocks", "128 8\n"),
+            ("dev-sdb/errors", "3\n"),
+            ("dev-sdb/bad_blocks", ""),
+            ("dev-sdc/errors", "0\n"),
+            ("dev-sdc/bad_blocks", ""),
+            ("llbitmap/bits", "unwritten 608\nneed sync 3\n"),
+        ] {
+            let path = root.path().join("block/md0/md").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let member = |(slot, condition)| Member { slot: Some(slot), condition, ..Member::default() };
+        let array = Array {
+            level: Some(Level::Raid5),
+            raid_disks: 3,
+            degraded: 1,
+            mismatches: 16,
+            members: [(0, Condition::InSync), (1, Condition::InSync), (2, Condition::Faulty)].map(member).to_vec(),
+            ..Array::default()
+        };
+        let mut page = Page::default();
+        page.array(&crate::sysfs::Sysfs::at(root.path()).array("md0"), &array, "array=\"x\"");
+        let text = page.finish();
+        for line in [
+            "mdadm_array_info{array=\"x\",level=\"raid5\",uuid=\"\"} 1",
+            "mdadm_array_state{array=\"x\",state=\"write-pending\"} 1",
+            "mdadm_array_raid_devices{array=\"x\"} 3",
+            "mdadm_array_degraded{array=\"x\"} 1",
+            "mdadm_array_rebuilding{array=\"x\"} 0",
+            "mdadm_array_members{array=\"x\",condition=\"in_sync\"} 2",
+            "mdadm_array_members{array=\"x\",condition=\"faulty\"} 1",
+            "mdadm_array_members{array=\"x\",condition=\"spare\"} 0",
+            "mdadm_array_sync_action{array=\"x\",action=\"check\"} 1",
+            "mdadm_array_sync_done_bytes{array=\"x\"} 65536",
+            "mdadm_array_sync_total_bytes{array=\"x\"} 524288",
+            "mdadm_array_sync_speed_bytes{array=\"x\"} 1024000",
+            "mdadm_array_mismatch_sectors{array=\"x\"} 16",
+            "mdadm_array_members_with_errors{array=\"x\"} 2",
+            "mdadm_array_lockless_chunks{array=\"x\",state=\"need sync\"} 3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}:\n{text}");
+        }
+        // One help and one type before the values of each, and nothing without them.
+        let names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            assert!(names.contains(&line.split('{').next().unwrap()), "{line}");
+        }
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
 }

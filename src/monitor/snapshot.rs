@@ -128,11 +128,17 @@ pub fn array(host: &Host, stat: &MdStatArray, map: &[MapEntry]) -> Option<Array>
     array.raid_disks = dir.get(attr::RAID_DISKS).unwrap_or(counts.0);
     array.degraded = dir.get(attr::DEGRADED).unwrap_or(counts.0.saturating_sub(counts.1));
     array.mismatches = dir.get(attr::MISMATCH_CNT).unwrap_or(0);
-    array.readonly = matches!(dir.get(attr::ARRAY_STATE), Some(ArrayState::Readonly | ArrayState::ReadAuto));
     array.members = dir.members().iter().filter_map(|m| member(m, array.degraded)).collect();
     if is_lazy(&array, &dir) {
         array.sync = None;
     }
+    // A stop takes the members away before /proc/mdstat tells (do_md_stop), and the state before the members: asked for last, it
+    // says whether what was read is of an array that ran. Members that went with their array have not failed.
+    let state = dir.get(attr::ARRAY_STATE);
+    if matches!(state, None | Some(ArrayState::Clear | ArrayState::Inactive)) {
+        return None;
+    }
+    array.readonly = matches!(state, Some(ArrayState::Readonly | ArrayState::ReadAuto));
     array.members.sort_by_key(|m| (m.slot.is_none(), m.slot, m.dev));
     Some(array)
 }
@@ -189,6 +195,42 @@ mod tests {
         assert_eq!(blocks.iter().map(|b| b.0).collect::<Vec<_>>(), ["md1", "md_x"]);
         assert_eq!(blocks[0].1, "md1 : active raid1 sdb[1] sda[0]\n      15360 blocks\n      \n");
         assert!(!blocks[1].1.contains("unused"));
+    }
+
+    #[test]
+    fn an_array_that_is_stopped_while_it_is_read_is_gone_and_has_lost_no_member() {
+        let mdstat = "md0 : active raid1 sdb[1] sda[0]\n      15360 blocks super 1.2 [2/2] [UU]\n      \n";
+        let root = tempfile::tempdir().unwrap();
+        let md = root.path().join("block/md0/md");
+        let put = |name: &str, text: &str| {
+            let path = md.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let host = Host { sysfs: crate::sysfs::Sysfs::at(root.path()), ..Host::default() };
+        let read = || array(&host, &mdstat::parse(mdstat).arrays[0], &[]);
+        for (n, name) in ["sda", "sdb"].into_iter().enumerate() {
+            put(&format!("dev-{name}/state"), "in_sync\n");
+            put(&format!("dev-{name}/slot"), &format!("{n}\n"));
+        }
+        put("raid_disks", "2\n");
+        put("degraded", "0\n");
+        // What a later kernel may say is no stop.
+        for (state, readonly) in [("clean\n", false), ("read-auto\n", true), ("broken\n", false), ("new-word\n", false)]
+        {
+            put("array_state", state);
+            let array = read().unwrap();
+            assert_eq!((array.in_sync().count(), array.raid_disks, array.readonly), (2, 2, readonly), "{state}");
+        }
+        // export_array and md_clean are through, md_new_event is to come.
+        std::fs::remove_dir_all(md.join("dev-sda")).unwrap();
+        put("raid_disks", "\n");
+        for state in ["inactive\n", "clear\n"] {
+            put("array_state", state);
+            assert_eq!(read(), None, "{state}");
+        }
+        std::fs::remove_file(md.join("array_state")).unwrap();
+        assert_eq!(read(), None);
     }
 
     proptest::proptest! {

@@ -51,6 +51,12 @@ impl MemberDir {
         self.read(attr).ok().flatten()
     }
 
+    /// Whether the kernel has recorded blocks of this member that cannot be read or written.
+    #[must_use]
+    pub fn has_bad_blocks(&self) -> bool {
+        self.get(super::attr::BAD_BLOCKS).is_some_and(|b| !b.0.is_empty())
+    }
+
     /// Stores a value, in one write and without a line end.
     ///
     /// # Errors
