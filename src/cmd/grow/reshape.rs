@@ -1,7 +1,7 @@
 //! `--grow --level`, `--raid-devices` and the like: what moves no data is done here. And `--consistency-policy`.
 
 use super::{Running, bitmap_gather, gather, not_built, start};
-use crate::cli::request::{ManageItem, ManageOp, ManageRequest};
+use crate::cli::request::{GrowRequest, ManageItem, ManageOp, ManageRequest};
 use crate::cmd::manage;
 use crate::cmd::print::out;
 use crate::device::real::{Access, RealDevice};
@@ -31,16 +31,27 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
         level::Change::Moves => return start::run(running, &shape),
         level::Change::None => {}
     }
-    if shape.level != Level::Raid1 {
+    // By way of raid4 it would be a change of level and back.
+    let stays = shape.level == Level::Raid0 && asks_for_nothing(&shape, req);
+    if shape.level != Level::Raid1 && !stays {
         return start::run(running, &shape);
     }
-    match devices::check(&shape, req)? {
+    match devices::check(&shape, req)?.filter(|_| !stays) {
         Some(wanted) => set_mirrors(running, &shape, wanted),
         None => {
             running.say(format!("{}: no change requested", shape.shown));
             Ok(())
         }
     }
+}
+
+/// What is asked for is so already.
+fn asks_for_nothing(shape: &Shape, req: &GrowRequest) -> bool {
+    req.chunk.is_none_or(|chunk| chunk == shape.chunk)
+        && req.raid_devices.is_none_or(|n| n == shape.slots)
+        && req.layout.is_none()
+        && req.data_offset.is_none()
+        && req.add.is_empty()
 }
 
 /// Sync actions are held back, so that a new mirror does not fill an old gap before there are more slots.

@@ -11,7 +11,10 @@ use crate::plan::step::Plan;
 /// # Errors
 /// Why not, and what to do.
 pub fn check(shape: &Shape, req: &GrowRequest) -> Result<Option<u32>, Refusal> {
-    let Some(wanted) = req.raid_devices else { return Ok(None) };
+    let Some(wanted) = req.raid_devices else {
+        meaningful(shape, req)?;
+        return Ok(None);
+    };
     let forced = req.common.force > 0;
     if wanted == 1 && !forced {
         return Err(Refusal::new(
@@ -20,12 +23,7 @@ pub fn check(shape: &Shape, req: &GrowRequest) -> Result<Option<u32>, Refusal> {
         )
         .with_exit(Exit::USAGE));
     }
-    if shape.level == Level::Raid1 && req.layout.is_some() {
-        return Err(Refusal::new("layout not meaningful with this level"));
-    }
-    if shape.level == Level::Raid1 && req.chunk.is_some() {
-        return Err(Refusal::new("chunk size not meaningful for this level"));
-    }
+    meaningful(shape, req)?;
     if wanted == shape.slots {
         return Ok(None);
     }
@@ -41,6 +39,16 @@ pub fn check(shape: &Shape, req: &GrowRequest) -> Result<Option<u32>, Refusal> {
     shape.writable(FAILED)?;
     fewer(shape, wanted)?;
     Ok(Some(wanted))
+}
+
+/// A mirror has neither chunks nor layouts.
+fn meaningful(shape: &Shape, req: &GrowRequest) -> Result<(), Refusal> {
+    let what = match shape.level {
+        Level::Raid1 if req.layout.is_some() => "layout not meaningful with this level",
+        Level::Raid1 if req.chunk.is_some() => "chunk size not meaningful for this level",
+        _ => return Ok(()),
+    };
+    Err(Refusal::new(what))
 }
 
 /// The reference's line.
