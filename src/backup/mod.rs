@@ -69,6 +69,8 @@ pub struct Header {
     pub uuid: Uuid,
     /// When it was written, in seconds since 1970.
     pub mtime: u64,
+    /// First sector of the array that it is about, also without a window.
+    pub at: u64,
     /// One window or two, those without a sector left out.
     pub windows: Vec<Window>,
     /// The sum of the data, where we wrote it.
@@ -106,7 +108,8 @@ impl Header {
             windows.extend((window.len > 0).then_some(window));
         }
         let uuid = Uuid(get(bytes, at::UUID));
-        Ok(Some(Header { uuid, mtime: number(at::MTIME), windows, data_crc: ours.then(|| word(at::DATA_CRC)) }))
+        let data_crc = ours.then(|| word(at::DATA_CRC));
+        Ok(Some(Header { uuid, mtime: number(at::MTIME), at: number(at::FIRST + 8), windows, data_crc }))
     }
 
     /// The bytes of a header with at most one window, and our sums in it.
@@ -116,7 +119,7 @@ impl Header {
         put(&mut bytes, 0, ONE);
         put(&mut bytes, at::UUID, &self.uuid.0);
         put(&mut bytes, at::MTIME, &self.mtime.to_le_bytes());
-        let w = self.windows.first().copied().unwrap_or(Window { kept_at: DATA_START / 512, start: 0, len: 0 });
+        let w = self.windows.first().copied().unwrap_or(Window { kept_at: DATA_START / 512, start: self.at, len: 0 });
         for (n, value) in [w.kept_at, w.start, w.len].into_iter().enumerate() {
             put(&mut bytes, at::FIRST + 8 * n, &value.to_le_bytes());
         }
@@ -170,7 +173,7 @@ pub fn collect(
     shown: &str,
     read: impl Fn(u64, usize) -> Result<Vec<u8>, String>,
 ) -> Result<Copy, String> {
-    let touching = header.range().or(header.windows.is_empty().then_some((0, 0)));
+    let touching = header.range().or(header.windows.is_empty().then_some((header.at, header.at)));
     let Some((start, _)) = touching else { return Err("its two windows do not touch".into()) };
     let mut windows = header.windows.clone();
     windows.sort_by_key(|w| w.start);
@@ -213,7 +216,7 @@ mod tests {
             uuid: [u8; 16], mtime: u64, start in 0..1u64 << 40, len in 1..1u64 << 20, crc: u32, at in 0..268usize, bit in 0..8u32,
         ) {
             let windows = vec![Window { kept_at: 8, start, len }];
-            let header = Header { uuid: Uuid(uuid), mtime, windows, data_crc: Some(crc) };
+            let header = Header { uuid: Uuid(uuid), mtime, at: start, windows, data_crc: Some(crc) };
             let mut bytes = header.bytes();
             prop_assert_eq!(Header::parse(&bytes), Ok(Some(header.clone())));
             bytes[at] ^= 1 << bit;

@@ -176,14 +176,31 @@ impl Reshape {
     pub fn reach(&self) -> u64 {
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX / 4);
         let written = signed(self.position / self.data(&self.new));
-        let old = self.data(&self.old);
+        // Whole stripes of before: their parity is needed too.
+        let chunk = u64::from(self.old.chunk).max(1);
+        let stripe = chunk.saturating_mul(self.data(&self.old));
         let room = if self.backwards {
-            written.saturating_add(self.moves).saturating_sub(signed(self.position.div_ceil(old)))
+            let needed = self.position.div_ceil(stripe).saturating_mul(chunk);
+            written.saturating_add(self.moves).saturating_sub(signed(needed))
         } else {
-            signed(self.position / old).saturating_sub(written).saturating_sub(self.moves)
+            let free = self.position / stripe * chunk;
+            signed(free).saturating_sub(written).saturating_sub(self.moves)
         };
         let steps = u64::try_from(room).unwrap_or(0) / self.rows();
         self.after(steps)
+    }
+
+    /// What comes next overwrites what is needed until it is written down: that has to be saved before.
+    #[must_use]
+    pub fn overwrites(&self) -> bool {
+        self.level != Level::Raid10 && !self.is_over() && self.reach() == self.position
+    }
+
+    /// It will do so at its end: fewer devices, and data that does not move far enough on the members.
+    #[must_use]
+    pub fn will_overwrite(&self) -> bool {
+        let last = Reshape { position: self.step(), ..*self };
+        self.new.slots < self.old.slots && self.position >= last.position && last.overwrites()
     }
 
     /// The position after so many steps more, at most the last one.

@@ -65,7 +65,9 @@ pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
     let path = job.backup.clone().unwrap_or_else(|| backup_of(uuid));
     let step = first.step().saturating_mul(SECTOR_BYTES);
     let half = (watch::WINDOW / step.max(1)).max(1).saturating_mul(step);
-    store::Store::open(host, &job.devname, &path, uuid, half).map(drop).map_err(|why| {
+    let made = store::Store::open(host, &job.devname, &path, uuid, half);
+    // Nothing is under way that the file could tell of.
+    made.and_then(|store| store.forget(first.position)).map_err(|why| {
         Refusal::new(format!("cannot save what the reshape of {} overwrites: {why}", job.devname))
             .hint("nothing was changed; another place: --backup-file=FILE")
     })
@@ -132,7 +134,7 @@ fn by_systemd(host: &Host, job: &Job) -> bool {
     }
     let unit = format!("mdadm-grow-continue@{}.service", job.devname);
     let mut command = Command::new("systemctl");
-    command.args(["restart", &unit]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(["start", &unit]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

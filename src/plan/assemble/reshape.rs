@@ -61,7 +61,10 @@ pub fn prepare(
     if let Some(copy) = settled {
         now = put_back(&now, copy, members, ranking, edits).map_err(|why| lost(&now, wishes).hint(why))?;
         edits.lines.push(Line::normal(format!("restoring critical section from {}", copy.shown)));
-    } else if now.start() != Start::ByItself && !is_at_a_boundary(wishes, &best, &now) && !wishes.invalid_backup {
+    } else if (now.start() != Start::ByItself || now.overwrites())
+        && !is_at_a_boundary(wishes, &best, &now)
+        && !wishes.invalid_backup
+    {
         let found = wishes.backups.iter().filter_map(|f| Some(format!("{}: {}", f.shown, f.copy.as_ref().err()?)));
         return Err(found.fold(lost(&now, wishes), Refusal::hint));
     }
@@ -70,7 +73,7 @@ pub fn prepare(
             "{shown}: nothing of its reshape has moved yet, or all but the last step, and the kernel starts no such array; nothing was changed"
         ))
         .hint("to go back to what it was: --update=revert-reshape")),
-        Start::ByItself if now.reach() != now.position || now.is_over() => Ok(Care::default()),
+        Start::ByItself if !now.overwrites() && !now.will_overwrite() => Ok(Care::default()),
         _ => Ok(Care { hold_at: Some(now.as_sync(now.position)) }),
     }
 }
@@ -121,9 +124,9 @@ fn covers(now: &Reshape, copy: &Copy) -> bool {
 
 /// Nothing has moved since the superblocks were written: the copy of what was before ends here, or none was needed yet.
 fn is_at_a_boundary(wishes: &Wishes, best: &SuperV1, now: &Reshape) -> bool {
-    let edge = |c: &Copy| if now.backwards { c.start } else { c.end() };
+    let edge = |c: &&Copy| if now.backwards { c.start } else { c.end() };
     let own = wishes.backups.iter().filter_map(|f| f.copy.as_ref().ok()).filter(|c| c.uuid == best.set_uuid());
-    own.into_iter().any(|c| c.data.is_empty() || now.position == edge(c))
+    own.into_iter().any(|c| now.position == edge(&c))
 }
 
 /// Writes the copy in its new form, and moves the position behind it.
@@ -218,7 +221,7 @@ pub fn turn(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
     if now.level == Level::Raid10 {
         return Err(Refusal::new(format!("{shown}: a reshape of a raid10 cannot be turned; nothing was changed")));
     }
-    if now.start() != Start::ByItself {
+    if now.start() != Start::ByItself || now.overwrites() {
         return Err(Refusal::new(format!(
             "{shown}: the reshape overwrites its own data at sector {}, and cannot be turned there; nothing was changed",
             now.position

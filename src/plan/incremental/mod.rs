@@ -136,7 +136,9 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
     let journal = best.has(feature::JOURNAL) && !ranking.verdicts.contains(&Verdict::Journal);
     let mut outcome = outcome(facts.run, &counted, journal);
     let reshape = reshape::of(&best, members.iter().map(|m| &m.member.sb));
-    if matches!(outcome, Outcome::Start { .. }) && reshape.is_some_and(|r| r.start() != reshape::Start::ByItself) {
+    if matches!(outcome, Outcome::Start { .. })
+        && reshape.is_some_and(|r| r.start() != reshape::Start::ByItself || r.overwrites() || r.will_overwrite())
+    {
         outcome = Outcome::Reshaping;
     }
     let starts = matches!(outcome, Outcome::Start { .. });

@@ -25,10 +25,12 @@ pub(super) struct Store {
     uuid: Uuid,
     half: u64,
     second: bool,
+    /// What its header told of when it was opened.
+    found: Option<Window>,
 }
 
 impl Store {
-    /// Opens the file, or makes it, with room for two windows of so many bytes; it tells of nothing from then on.
+    /// Opens the file, or makes it, with room for two windows of so many bytes. What it tells of stays: it may be the only copy.
     ///
     /// # Errors
     /// It is on the array, is something else, or there is no room.
@@ -55,24 +57,40 @@ impl Store {
             }
             return Err(format!("{} is on the array itself: that must not be", path.display()));
         }
-        let store = Store { path: path.to_owned(), file, uuid, half, second: false };
+        let mut store = Store { path: path.to_owned(), file, uuid, half, second: false, found: None };
         if !new && meta.len() > 0 {
-            store.is_ours()?;
+            store.found = store.is_ours()?;
+            store.second = store.found.is_some_and(|w| w.kept_at == DATA_START / SECTOR_BYTES);
         }
         let made =
             fallocate(&store.file, FallocateFlags::empty(), 0, i64::try_from(DATA_START + 2 * half).unwrap_or(0));
-        let made = made.map_err(io::Error::from).and_then(|()| store.tell(Vec::new(), None));
-        let made = made.and_then(|()| store.file.sync_all()).and_then(|()| File::open(dir)?.sync_all());
-        made.map_err(failed)?;
+        let made = made.map_err(io::Error::from).and_then(|()| store.file.sync_all());
+        made.and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
         Ok(store)
     }
 
-    fn is_ours(&self) -> Result<(), String> {
+    /// The stretch of the array that it told of when it was opened.
+    pub fn found(&self) -> Option<(u64, u64)> {
+        self.found.map(|w| (w.start, w.end()))
+    }
+
+    /// It tells of nothing from now on, and that nothing was overwritten when the reshape was here.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub fn forget(&self, position: u64) -> Result<(), String> {
+        let none = Window { kept_at: DATA_START / SECTOR_BYTES, start: position, len: 0 };
+        let told = self.tell(none, None);
+        told.map_err(|e| format!("{} cannot be written to: {}", self.path.display(), reason(&e)))
+    }
+
+    /// The window of its header, if it is of this array or none yet.
+    fn is_ours(&self) -> Result<Option<Window>, String> {
         let mut bytes = [0; HEADER_BYTES];
         let read = self.file.read_exact_at(&mut bytes, 0).map_err(|_| "it is too short".to_owned());
         match read.and_then(|()| Header::parse(&bytes)) {
-            Ok(Some(header)) if header.uuid == self.uuid => Ok(()),
-            Ok(None) if bytes.iter().all(|b| *b == 0) => Ok(()),
+            Ok(Some(header)) if header.uuid == self.uuid => Ok(header.windows.first().copied()),
+            Ok(None) if bytes.iter().all(|b| *b == 0) => Ok(None),
             _ => Err(format!(
                 "{} is there already and no backup of this array: it is not overwritten",
                 self.path.display()
@@ -80,8 +98,8 @@ impl Store {
         }
     }
 
-    fn tell(&self, windows: Vec<Window>, data_crc: Option<u32>) -> io::Result<()> {
-        let header = Header { uuid: self.uuid, mtime: clock::now(), windows, data_crc };
+    fn tell(&self, window: Window, data_crc: Option<u32>) -> io::Result<()> {
+        let header = Header { uuid: self.uuid, mtime: clock::now(), at: window.start, windows: vec![window], data_crc };
         self.file.write_all_at(&header.bytes(), 0)?;
         self.file.sync_data()
     }
@@ -96,13 +114,14 @@ impl Store {
         let at = DATA_START + if self.second { self.half } else { 0 };
         let window = Window { kept_at: at / SECTOR_BYTES, start, len: len / SECTOR_BYTES };
         let written = self.file.write_all_at(data, at).and_then(|()| self.file.sync_data());
-        let written = written.and_then(|()| self.tell(vec![window], Some(crc32c(data))));
+        let written = written.and_then(|()| self.tell(window, Some(crc32c(data))));
         self.second = !self.second;
         written.map_err(|e| format!("{} cannot be written to: {}", self.path.display(), reason(&e)))
     }
 
-    /// It is not needed any more.
-    pub fn remove(&self) {
+    /// It is not needed any more; should a crash bring it back, it tells of nothing.
+    pub fn remove(&self, position: u64) {
+        let _ = self.forget(position);
         let _ = std::fs::remove_file(&self.path);
     }
 }

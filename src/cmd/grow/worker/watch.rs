@@ -31,6 +31,12 @@ const LOOK_AGAIN: u16 = 500;
 /// How often and how long it is waited for the first superblock that tells of the reshape.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
+/// The same for the last, which tells that it is done.
+const LAST_TRIES: u32 = 1000;
+
+/// The least that Linux takes as `stripe_cache_size`, and what there is without anybody's doing.
+const LEAST_CACHE: u64 = 17;
+const USUAL_CACHE: u64 = 256;
 
 /// The array.
 pub(super) struct Watched<'a> {
@@ -61,21 +67,25 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         let Some((now, uuid)) = w.recorded_soon() else { break };
         // The kernel itself keeps a raid10 from going too far.
         let reach = if now.level == Level::Raid10 { now.end() } else { now.reach() };
-        let critical = reach == now.position && !now.is_over() && now.level != Level::Raid10;
+        let critical = now.overwrites();
         // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
         saved_to = saved_to.filter(|to| !now.is_at(*to));
-        if saved_to.is_some() {
-        } else if critical {
-            if saver.is_none() {
-                // It runs on until it is told where to stop; nothing is saved meanwhile.
-                w.store("sync_max", &now.as_sync(now.position).to_string())?;
-                saver = Some(Saver::open(w, job, &now, uuid).map_err(|why| w.stopped(&why))?);
+        if saver.is_none() && (critical || w.suspended() != (0, 0) && place(w, job, uuid).exists()) {
+            let found = Saver::open(w, job, &now, uuid).map_err(|why| w.stopped(&why))?;
+            // Another one began with this window and is gone.
+            saved_to = found.under_way(w, &now);
+            if critical && saved_to.is_none() {
+                w.has_not_gone_on(&now)?;
             }
-            if let Some(saver) = &mut saver {
-                saved_to = Some(saver.next(w, &now)?);
+            saver = Some(found);
+        }
+        match &mut saver {
+            _ if saved_to.is_some() => {}
+            Some(saver) if critical => saved_to = Some(saver.next(w, &now)?),
+            _ => {
+                saver.take().iter().for_each(|s| s.done(now.position));
+                w.suspend(0, 0)?;
             }
-        } else {
-            w.suspend(0, 0)?;
         }
         let reach = saved_to.unwrap_or(reach);
         if reach == now.end() {
@@ -96,16 +106,31 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         return Err(w.stopped("no member's superblock tells of it"));
     }
     if w.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running) {
+        w.end_is_written()?;
+        w.forget_stripes();
         w.suspend(0, 0)?;
-        saver.iter().for_each(Saver::done);
+        saver.iter().for_each(|s| s.done(0));
     }
     Ok(())
+}
+
+fn link(w: &Watched<'_>, job: &Job) -> PathBuf {
+    w.host.run.join(format!("backup_file-{}", job.devname))
+}
+
+/// The file that windows are saved in.
+fn place(w: &Watched<'_>, job: &Job, uuid: Uuid) -> PathBuf {
+    let link = link(w, job);
+    match &job.backup {
+        Some(path) => path.clone(),
+        None if link.exists() => std::fs::canonicalize(&link).unwrap_or(link),
+        None => super::backup_of(uuid),
+    }
 }
 
 /// What saves.
 struct Saver {
     store: Store,
-    members: Members,
     steps: u64,
     link: PathBuf,
 }
@@ -114,15 +139,19 @@ impl Saver {
     fn open(w: &Watched<'_>, job: &Job, now: &Reshape, uuid: Uuid) -> Result<Saver, String> {
         let step = now.step().saturating_mul(SECTOR_BYTES);
         let steps = (WINDOW / step).max(1);
-        let link = w.host.run.join(format!("backup_file-{}", job.devname));
-        let path = match &job.backup {
-            Some(path) => path.clone(),
-            None if link.exists() => std::fs::canonicalize(&link).unwrap_or_else(|_| link.clone()),
-            None => super::backup_of(uuid),
+        let store = Store::open(w.host, &job.devname, &place(w, job, uuid), uuid, steps * step)?;
+        Ok(Saver { store, steps, link: link(w, job) })
+    }
+
+    /// The position behind the window that is moving, if one is: saved, closed to writes, and not all of it has moved.
+    fn under_way(&self, w: &Watched<'_>, now: &Reshape) -> Option<u64> {
+        let (lo, hi) = self.store.found().filter(|window| *window == w.suspended())?;
+        let inside = if now.backwards {
+            lo < now.position && now.position <= hi
+        } else {
+            lo <= now.position && now.position < hi
         };
-        let store = Store::open(w.host, &job.devname, &path, uuid, steps * step)?;
-        let members = Members::open(w.host, &w.array, now, super_of);
-        Ok(Saver { store, members, steps, link })
+        inside.then_some(if now.backwards { lo } else { hi })
     }
 
     /// Saves the next window, which is not written to from now on, and gives the position behind it.
@@ -130,7 +159,9 @@ impl Saver {
         let to = now.after(self.steps);
         let (lo, hi) = (now.position.min(to), now.position.max(to));
         w.suspend(lo, hi)?;
-        let saved = self.members.read(now, lo, hi).and_then(|data| self.store.save(lo, &data));
+        // One of them may have failed since the last time.
+        let members = Members::open(w.host, &w.array, now, super_of);
+        let saved = members.read(now, lo, hi).and_then(|data| self.store.save(lo, &data));
         saved.map_err(|why| {
             // Nothing of it has moved.
             let _ = w.suspend(0, 0);
@@ -139,8 +170,8 @@ impl Saver {
         Ok(to)
     }
 
-    fn done(&self) {
-        self.store.remove();
+    fn done(&self, position: u64) {
+        self.store.remove(position);
         let _ = std::fs::remove_file(&self.link);
     }
 }
@@ -173,9 +204,49 @@ impl Watched<'_> {
         failed.map_or(Ok(()), |e| Err(self.stopped(&e.to_string())))
     }
 
+    fn text(&self, name: &str) -> Option<String> {
+        Some(self.array.text(name).ok()??.trim().to_owned())
+    }
+
     fn stopped(&self, why: &str) -> Refusal {
         Refusal::new(format!("the reshape of {} cannot go on: {why}", self.shown))
             .hint(format!("to go on later: mdadm --grow --continue {}", self.shown))
+    }
+
+    /// Nothing may have moved that is not written down: what lies there now would be taken for what was.
+    fn has_not_gone_on(&self, now: &Reshape) -> Result<(), Refusal> {
+        let allowed = self.text("sync_max").map(|to| to.parse().unwrap_or(u64::MAX));
+        if allowed.is_some_and(|to| to <= now.as_sync(now.position)) {
+            return Ok(());
+        }
+        let _ = self.array.store(attr::SYNC_ACTION, "frozen");
+        let shown = &self.shown;
+        Err(Refusal::new(format!(
+            "the reshape of {shown} cannot go on: it may have gone further than is written down, and no copy of that was found"
+        ))
+        .hint(format!("stop and start it: mdadm --stop {shown}; mdadm --assemble {shown}")))
+    }
+
+    /// No superblock tells of it any more: until then its last window would be put back after a crash.
+    fn end_is_written(&self) -> Result<(), Refusal> {
+        for _ in 0..LAST_TRIES {
+            if self.recorded().is_none() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(self.stopped("its end is not written down yet"))
+    }
+
+    /// Linux takes a row that is in the stripe cache since it was reshaped for one that is in sync, so a member that is rebuilt would
+    /// not get it (`R5_Expanded` in raid5.c). What was used last goes last; so new ones are made between, and all before them go.
+    fn forget_stripes(&self) {
+        let Some(size) = self.array.get(attr::STRIPE_CACHE_SIZE) else { return };
+        for now in [LEAST_CACHE, size.max(USUAL_CACHE), LEAST_CACHE, size] {
+            let busy = || self.text("stripe_cache_active").is_some_and(|n| n != "0");
+            (0..TRIES).take_while(|_| busy()).for_each(|_| std::thread::sleep(PAUSE));
+            let _ = self.array.store_text("stripe_cache_size", &now.to_string());
+        }
     }
 
     /// It is neither done nor stopped.
@@ -240,10 +311,15 @@ impl Watched<'_> {
         Some((found.into_iter().min_by_key(behind)?, all.first()?.set_uuid()))
     }
 
+    /// The stretch of the array that writes wait for.
+    fn suspended(&self) -> (u64, u64) {
+        let now = |a| self.array.get(a).unwrap_or(0);
+        (now(attr::SUSPEND_LO), now(attr::SUSPEND_HI))
+    }
+
     /// Has writes to this stretch of the array wait. It grows before it shrinks, so nothing in both is free meanwhile.
     fn suspend(&self, lo: u64, hi: u64) -> Result<(), Refusal> {
-        let now = |a| self.array.get(a).unwrap_or(0);
-        let (old_lo, old_hi) = (now(attr::SUSPEND_LO), now(attr::SUSPEND_HI));
+        let (old_lo, old_hi) = self.suspended();
         if hi > old_hi {
             self.store("suspend_hi", &hi.to_string())?;
         }

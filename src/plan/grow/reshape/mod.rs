@@ -176,6 +176,12 @@ fn whole(shape: &Shape, req: &GrowRequest, route: &Route) -> Result<(), Refusal>
     }
     let there = shape.parts.iter().filter(|p| p.slot.is_some() && p.in_sync && !p.faulty).count();
     let missing = u64::from(shape.slots).saturating_sub(u64::try_from(there).unwrap_or(0));
+    if missing > 0 && route.to.level != Level::Raid10 && route.to.slots < route.from.slots {
+        return Err(Refusal::new(format!(
+            "{shown} is degraded, and cannot get fewer devices: the kernel rebuilds the freed one wrongly"
+        ))
+        .hint(format!("first mdadm {shown} --add DEVICE; mdadm --wait {shown}")));
+    }
     if missing > 0 && route.to.level != Level::Raid10 && req.common.force == 0 {
         return Err(Refusal::new(format!("{shown} is degraded: {missing} of its {} members are not in sync", shape.slots))
             .hint(format!(
@@ -375,6 +381,11 @@ pub mod tests {
         no(&it, &asked(|r| r.chunk = Some(Sectors(96))), "power of 2");
         it.parts[1].in_sync = false;
         no(&it, &asked(|r| r.layout = Some("rs".into())), "is degraded");
+        it.limited = Some(20_480);
+        it.offered = 20_480;
+        let fewer = |r: &mut GrowRequest| (r.raid_devices, r.common.force) = (Some(3), 1);
+        no(&it, &asked(fewer), "cannot get fewer devices");
+        (it.limited, it.offered) = (None, 30_720);
         it.log = Some("PPL");
         no(&it, &more, "--consistency-policy=resync");
         it.log = None;
