@@ -581,7 +581,10 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
         format!("  sectors {start} to {} of each member's data\n  so the kernel log; these are all\n", start + 15);
     assert!(all.stdout.ends_with(&known) && check("status /dev/md1").ok().stdout.ends_with(&known), "{all:?}");
     differ(8, MIB);
+    // a limit that was set for this array stays
+    vm::set_attr("md1", "sync_speed_max", "1000000");
     let many = check("start /dev/md1").stdout;
+    assert_eq!(attr("md1", "sync_speed_max"), "1000000 (local)");
     assert!(many.contains(" 2064 sectors differ") && many.contains(" of 2064\n"), "{many}");
     // stopped by another command
     let started = Command::new(env!("CARGO_BIN_EXE_mdadm"))
@@ -592,6 +595,11 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     let mut started = Monitor(started);
     wait_until(LONG, "it is checked", || attr("md1", "sync_action") == "check");
     assert!(check("status /dev/md1").ok().stdout.starts_with("/dev/md1: is being checked"));
+    assert_eq!(check("stop --scan --plan").ok().stdout, "sysfs  md1/md/sync_action = idle\n");
+    assert!(
+        mdadm("--check=start --plan /dev/md1").stderr.contains("/dev/md1 is not checked: is being checked already")
+    );
+    assert_eq!(attr("md1", "sync_action"), "check");
     check("stop --scan").ok();
     wait_until(LONG, "it ends", || started.ended().is_some());
     assert!(Monitor::out().contains("was interrupted"), "{}", Monitor::out());
@@ -604,6 +612,34 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     let file = "/var/lib/mdadm-rs/checks.json";
     let text = fs::read_to_string(file).unwrap().replace("\"done_sectors\": ", "\"done_sectors\": 9999999999");
     fs::write(file, text).unwrap();
-    let anew = check("start --check-time=1s --check-speed=1000 /dev/md1").ok().stdout;
-    assert!(at(&anew) < 20_000, "{anew}");
+    let anew = check("start --check-time=1s --check-speed=1000 --json /dev/md1").ok().stdout;
+    let anew: serde_json::Value = serde_json::from_str(&anew).unwrap();
+    let (done, result) = (&anew[0], &anew[0]["checks"][0]);
+    assert_eq!(
+        (&done["schema"], &done["command"], &done["changed"]),
+        (&"mdadm-rs/done/1".into(), &"check".into(), &true.into())
+    );
+    let text = done["messages"][0].as_str().unwrap();
+    assert!(at(text) < 20_000 && result["done_sectors"] == at(text) && result["complete"] == false, "{anew}");
+    assert_eq!(attr("md1", "sync_speed_max"), "1000000 (local)");
+    // stopped with its array: the kernel forgets the limits then too, and that is no end
+    let started = Command::new(env!("CARGO_BIN_EXE_mdadm"))
+        .args(["--check=start", "--check-speed=1000", "/dev/md1"])
+        .stdout(File::create("/mnt/out").unwrap())
+        .stderr(File::create("/mnt/err").unwrap())
+        .spawn()
+        .unwrap();
+    let mut started = Monitor(started);
+    wait_until(LONG, "it is checked", || attr("md1", "sync_action") == "check");
+    mdadm("--stop /dev/md1").ok();
+    wait_until(LONG, "it ends", || started.ended().is_some());
+    assert_eq!(started.ended(), Some(0));
+    // the check ends first, and with luck that is seen
+    let said = Monitor::out() + &fs::read_to_string("/mnt/err").unwrap();
+    let stopped = "mdadm: /dev/md1 was stopped; its check goes on from where it was last seen\n";
+    assert!(said == stopped || said.starts_with("mdadm: /dev/md1: the check was interrupted at sector "), "{said}");
+    mdadm(&format!("--assemble /dev/md1 {} {} {}", d[2], d[3], d[4])).ok();
+    let json: serde_json::Value = serde_json::from_str(&check("status --json /dev/md1").ok().stdout).unwrap();
+    assert_eq!(json[0]["complete"].as_array().unwrap().len(), 2, "{json}");
+    assert!(json[0]["unfinished"]["done_sectors"].as_u64() >= Some(at(text)), "{json}");
 }

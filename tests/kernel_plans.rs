@@ -151,6 +151,16 @@ fn a_plan_touches_nothing_and_ends_as_the_command_and_a_report_says_what_came_of
     }
     done("--action=frozen /dev/md/x");
     done("--action=idle /dev/md/x");
+    let checked = done("--check=start --check-speed=1000000 /dev/md/x");
+    assert_eq!((&checked["command"], &checked["kernel_name"]), (&"check".into(), &"md127".into()));
+    let result = &checked["checks"][0];
+    assert_eq!(
+        (&result["complete"], &result["done_sectors"], &checked["checks"][1]),
+        (&true.into(), &Value::Null, &Value::Null)
+    );
+    for line in ["--check=stop /dev/md/x", "--check=continue --scan"] {
+        assert_eq!(done(line)["changed"], false);
+    }
     done("--stop /dev/md/x");
     done("--stop --scan");
     done(&format!("--dump=/mnt/out {a} {f}"));
@@ -162,6 +172,8 @@ fn a_plan_touches_nothing_and_ends_as_the_command_and_a_report_says_what_came_of
     assert_eq!(done(&format!("--assemble /dev/md/x {b} {c}"))["changed"], false);
     done("--stop /dev/md/x /dev/md/nothing");
     done(&format!("--build /dev/md7 -l1 -n2 --assume-clean {d} {e}"));
+    // The kernel gives it a uuid for as long as it runs.
+    assert!(mdadm("--check=start --scan").ok().stdout.starts_with("mdadm: /dev/md7: checked, "));
     done("--stop /dev/md7");
 
     // Those that have a report of their own.

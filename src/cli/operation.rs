@@ -111,7 +111,7 @@ impl Line {
             }
             Id::Check => {
                 self.misc_op(id, spelled)?;
-                let bad = || CliError::new("--check must be one of start, stop, status");
+                let bad = || CliError::new("--check must be one of start, continue, stop, status");
                 self.check = Some(CheckAction::parse(&word).ok_or_else(bad)?);
             }
             Id::CheckTime => {

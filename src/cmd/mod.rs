@@ -44,7 +44,7 @@ pub mod zeroing;
 use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
-use crate::cli::request::{Common, MiscAction, Request};
+use crate::cli::request::{CheckAction, Common, MiscAction, Request};
 use crate::device::readers::some_hang;
 use crate::error::Exit;
 use crate::host::Host;
@@ -109,7 +109,15 @@ fn run_here(mut request: Request) -> Exit {
             notes(&r.common);
             manage::run(&r)
         }),
-        Request::Check(r) => noted(&r.common, || check::run(&r)),
+        Request::Check(r) if r.action == CheckAction::Status => noted(&r.common, || check::run(&r).0),
+        Request::Check(r) => {
+            // All go on at the same time, and are one command.
+            let only = r.arrays.first().filter(|_| r.arrays.len() == 1).map(PathBuf::as_path);
+            outcome::command_with(&r.common, "check", only, || {
+                notes(&r.common);
+                check::run(&r)
+            })
+        }
         Request::Health(r) => noted(&r.common, || health::run(&r)),
         Request::Report(r) => noted(&r.common, || report::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),

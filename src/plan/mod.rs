@@ -6,6 +6,7 @@ pub mod assemble;
 pub mod bitmap_file;
 pub mod bitmap_place;
 pub mod build;
+pub mod check;
 pub mod create;
 pub mod dump;
 pub mod ensure;

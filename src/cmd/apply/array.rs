@@ -34,7 +34,7 @@ impl Session<'_> {
     }
 
     pub(super) fn sysfs(&self, devname: &str, attr: &str, value: &str, verify: Option<&str>) -> Result<(), ApplyError> {
-        let dir = &self.array(devname)?.sysfs;
+        let dir = self.host.sysfs.array(devname);
         if value == "llbitmap"
             && let Some(line) = dir.llbitmap_support().ok().and_then(|s| s.missing(&self.host.release()))
         {

@@ -6,14 +6,17 @@
 
 mod kept;
 mod ranges;
+mod status;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kept::{Checks, Complete, Kept, Unfinished};
 use ranges::Heard;
+use serde_json::{Map, Value, json};
 
-use super::print::{complain, out, report};
+use super::apply::Session;
+use super::print::{complain, out};
 use crate::bitmap::lockless::ChunkState;
 use crate::cli::request::{CheckAction, CheckRequest};
 use crate::error::{Exit, reason};
@@ -22,42 +25,45 @@ use crate::host::saved;
 use crate::level::Level;
 use crate::monitor::now_seconds;
 use crate::output::escape;
+use crate::plan::check::{self, Check, Facts};
+use crate::plan::step::Plan;
 use crate::sysfs::value::{ArrayState, Maybe, SyncAction, SyncProgress};
-use crate::sysfs::{ArrayDir, SysfsError, attr};
-use crate::time::stamp;
+use crate::sysfs::{ArrayDir, attr};
 use crate::uuid::Uuid;
 
-/// Past the end of any array, and a multiple of every chunk size.
-const PAST_THE_END: u64 = 1 << 52;
 /// How often it is looked at, and how often the position is written down.
 const LOOK: Duration = Duration::from_millis(200);
 const KEEP: Duration = Duration::from_secs(30);
 
-/// Starts, stops or tells.
+/// Starts, stops or tells; with what `--json` says of it besides.
 #[must_use]
-pub fn run(request: &CheckRequest) -> Exit {
+pub fn run(request: &CheckRequest) -> (Exit, Map<String, Value>) {
     let host = Host::default();
-    let mut exit = Exit::OK;
-    let mut arrays = Vec::new();
+    let (mut exit, mut arrays) = (Exit::OK, Vec::new());
     for (shown, devname) in targets(&host, request) {
-        match devname.and_then(|name| Target::new(&host, shown.clone(), &name)) {
-            Some(target) => arrays.push(target),
-            None => {
-                complain(format!("{shown} is no array that runs and has redundancy"));
-                exit = Exit::FAIL;
+        match devname.ok_or(NONE).and_then(|name| Target::new(&host, shown.clone(), &name)) {
+            Ok(target) => arrays.push(target),
+            // It was an array when they were listed; and what keeps no results has nothing to go on with.
+            Err(why) if request.common.scan && (why == NONE || request.action == CheckAction::Continue) => {}
+            Err(why) => {
+                complain(format!("{shown} {why}"));
+                exit = if request.common.scan { exit } else { Exit::FAIL };
             }
         }
     }
     let mut kept = Kept::load(Path::new(saved::DEFAULT_DIR));
-    exit.worst(match request.action {
-        CheckAction::Status => status(request, &arrays, &kept),
-        CheckAction::Stop => stop(&arrays),
-        CheckAction::Start => start(&host, request, arrays, &mut kept),
-        CheckAction::Continue => {
-            arrays.retain(|target| kept.of(target.uuid).unfinished.is_some());
-            start(&host, request, arrays, &mut kept)
-        }
-    })
+    if request.action == CheckAction::Status {
+        return (exit.worst(status::run(request, &arrays, &kept)), Map::new());
+    }
+    if request.action == CheckAction::Stop {
+        return (exit.worst(stop(&host, request, &arrays)), Map::new());
+    }
+    if request.action == CheckAction::Continue {
+        arrays.retain(|target| kept.of(target.uuid).unfinished.is_some());
+    }
+    let mut checks = Checking { host: &host, request, heard: Heard::from_now(&host), results: Vec::new() };
+    let exit = exit.worst(checks.run(arrays, &mut kept));
+    (exit, Map::from_iter([("checks".to_owned(), checks.results.into())]))
 }
 
 /// Those named, or with `--scan` all that have redundancy.
@@ -75,6 +81,9 @@ fn targets(host: &Host, request: &CheckRequest) -> Vec<(String, Option<String>)>
     redundant.map(|a| (format!("/dev/{}", a.devname), Some(a.devname.clone()))).collect()
 }
 
+const NONE: &str = "is no array that runs and has redundancy";
+const NO_UUID: &str = "has no uuid (--build makes such arrays), so no result can be kept: mdadm --action=check and --action=idle need none";
+
 /// An array.
 struct Target {
     shown: String,
@@ -83,146 +92,187 @@ struct Target {
     level: Option<Level>,
     /// While it is checked: where it was started.
     begun: Option<Unfinished>,
+    /// What is done at its end.
+    end: Plan,
     kept_at: Instant,
 }
 
 impl Target {
-    fn new(host: &Host, shown: String, devname: &str) -> Option<Target> {
+    fn new(host: &Host, shown: String, devname: &str) -> Result<Target, &'static str> {
         let dir = host.sysfs.array(devname);
         let level = dir.get(attr::LEVEL).and_then(|w| Level::parse(&w.0)).filter(|l| l.is_redundant());
-        let uuid = host.uuid_of(devname)?;
-        level.is_some().then_some(Target { shown, dir, uuid, level, begun: None, kept_at: Instant::now() })
+        if level.is_none() {
+            return Err(NONE);
+        }
+        let uuid = host.uuid_of(devname).ok_or(NO_UUID)?;
+        Ok(Target { shown, dir, uuid, level, begun: None, end: Plan::default(), kept_at: Instant::now() })
     }
 
     fn action(&self) -> Option<SyncAction> {
         self.dir.get(attr::SYNC_ACTION)
     }
 
-    /// Why no check can be started now.
-    fn obstacle(&self) -> Option<&'static str> {
-        match self.action() {
-            Some(SyncAction::Idle) => {}
-            Some(SyncAction::Check) => return Some("is being checked already"),
-            _ => return Some("is busy with something else, or frozen"),
+    fn state(&self) -> Option<ArrayState> {
+        self.dir.get(attr::ARRAY_STATE)
+    }
+
+    fn facts(&self, request: &CheckRequest, unfinished: Option<&Unfinished>) -> Facts {
+        Facts {
+            devname: self.dir.devname().to_owned(),
+            shown: self.shown.clone(),
+            level: self.level,
+            action: self.action().map(|a| a.word().to_owned()),
+            degraded: self.dir.get(attr::DEGRADED).unwrap_or(1),
+            readonly: matches!(self.state(), Some(ArrayState::Readonly | ArrayState::ReadAuto)),
+            member_sectors: self.dir.get(attr::COMPONENT_SIZE).unwrap_or(0).saturating_mul(2),
+            array_sectors: self.dir.size_sectors().unwrap_or(0),
+            left: unfinished.map(|u| (u.done_sectors, u.member_sectors)),
+            speed_kib: request.speed_kib.map(u64::from),
+            own_speed_kib: self.dir.get(attr::SYNC_SPEED_MAX).filter(|limit| limit.local).map(|limit| limit.kib),
         }
-        if self.dir.get(attr::DEGRADED).unwrap_or(1) > 0 {
-            return Some("is degraded: there is nothing to compare");
-        }
-        let readonly = matches!(self.dir.get(attr::ARRAY_STATE), Some(ArrayState::Readonly | ArrayState::ReadAuto));
-        readonly.then_some("is read-only")
     }
 }
 
-fn start(host: &Host, request: &CheckRequest, arrays: Vec<Target>, kept: &mut Kept) -> Exit {
-    let signals = match host.hold_interrupts() {
-        Ok(signals) => signals,
-        Err(e) => {
-            complain(format!("cannot hold signals back: {}", reason(&e)));
-            return Exit::FAIL;
-        }
-    };
-    let end = request.seconds.map(|s| Instant::now() + Duration::from_secs(s));
-    let mut exit = Exit::OK;
-    let mut running = Vec::new();
-    let mut heard = Heard::from_now(host);
-    for mut target in arrays {
-        match begin(&mut target, request, kept) {
-            Ok(()) => running.push(target),
-            // With --scan it is left out: another time.
-            Err(why) => {
-                complain(format!("{} is not checked: {why}", target.shown));
-                exit = if request.common.scan { exit } else { Exit::FAIL };
+/// Checks that run.
+struct Checking<'a> {
+    host: &'a Host,
+    request: &'a CheckRequest,
+    heard: Heard,
+    /// What came of them, for `--json`.
+    results: Vec<Value>,
+}
+
+impl Checking<'_> {
+    fn run(&mut self, arrays: Vec<Target>, kept: &mut Kept) -> Exit {
+        let signals = match self.host.hold_interrupts() {
+            Ok(signals) => signals,
+            Err(e) => {
+                complain(format!("cannot hold signals back: {}", reason(&e)));
+                return Exit::FAIL;
+            }
+        };
+        let end = self.request.seconds.map(|s| Instant::now() + Duration::from_secs(s));
+        let (mut running, mut exit) = self.begin(arrays, kept);
+        while !running.is_empty() {
+            let over = end.is_some_and(|end| Instant::now() >= end) || signals.came().is_some();
+            if over {
+                for target in &running {
+                    // It may have ended by itself meanwhile.
+                    let _ = self.apply(&check::stop(target.dir.devname()));
+                }
+            }
+            running.retain_mut(|target| match self.look(target, kept) {
+                None => true,
+                Some(ended) => {
+                    exit = exit.worst(ended);
+                    false
+                }
+            });
+            if !running.is_empty() {
+                std::thread::sleep(LOOK);
             }
         }
+        exit
     }
-    while !running.is_empty() {
-        let over = end.is_some_and(|end| Instant::now() >= end) || signals.came().is_some();
-        if over {
-            for target in &running {
-                // It may have ended by itself meanwhile.
-                let _ = target.dir.store(attr::SYNC_ACTION, "idle");
+
+    /// Starts those that can be; with `--plan` shows how.
+    fn begin(&self, arrays: Vec<Target>, kept: &Kept) -> (Vec<Target>, Exit) {
+        let (mut running, mut whole, mut exit) = (Vec::new(), Plan::default(), Exit::OK);
+        for mut target in arrays {
+            let before = kept.of(target.uuid).unfinished;
+            let facts = target.facts(self.request, before.as_ref());
+            let started = check::start(&facts).map_err(|refusal| refusal.lines).and_then(|check| {
+                if self.request.common.plan {
+                    whole.steps.extend(check.whole(&facts.devname).steps);
+                    return Ok(());
+                }
+                self.start(&check).map_err(|e| vec![format!("{} is not checked: {e}", target.shown)])?;
+                let fresh = Unfinished {
+                    started_seconds: now_seconds(),
+                    member_sectors: facts.member_sectors,
+                    ..Unfinished::default()
+                };
+                target.begun = Some(before.filter(|_| check.goes_on_at.is_some()).unwrap_or(fresh));
+                target.end = check.end;
+                running.push(target);
+                Ok(())
+            });
+            if let Err(lines) = started {
+                lines.iter().for_each(complain);
+                // With --scan it is left out: another time.
+                exit = if self.request.common.scan { exit } else { Exit::FAIL };
             }
         }
-        running.retain_mut(|target| match look(target, kept, &mut heard) {
-            None => true,
-            Some(ended) => {
-                exit = exit.worst(ended);
-                false
-            }
-        });
-        if !running.is_empty() {
-            std::thread::sleep(LOOK);
+        show(self.request, &whole, exit);
+        (running, exit)
+    }
+
+    fn start(&self, check: &Check) -> Result<(), String> {
+        self.apply(&check.start).inspect_err(|_| {
+            let _ = self.apply(&check.end);
+        })
+    }
+
+    fn apply(&self, plan: &Plan) -> Result<(), String> {
+        Session::new(self.host, &self.request.common).apply(plan).map_err(|e| e.to_string())
+    }
+
+    /// Where it is now; its end, once it is there.
+    fn look(&mut self, target: &mut Target, kept: &mut Kept) -> Option<Exit> {
+        let runs = matches!(target.action(), Some(SyncAction::Check));
+        // Asked for after that: what is said until the end is in it.
+        let mut now = target.begun.take().unwrap_or_default();
+        ranges::add(&mut now.differing, self.heard.of(target.dir.devname()));
+        target.begun = Some(now.clone());
+        let found = target.dir.get(attr::MISMATCH_CNT).unwrap_or(0);
+        now.mismatch_sectors = now.mismatch_sectors.saturating_add(found);
+        if !runs {
+            return Some(self.ended(target, kept, now));
         }
+        if let Some(SyncProgress::At { done, .. }) = target.dir.get(attr::SYNC_COMPLETED)
+            && target.kept_at.elapsed() >= KEEP
+        {
+            target.kept_at = Instant::now();
+            now.done_sectors = done;
+            keep(target, kept, |c| c.unfinished = Some(now));
+        }
+        None
     }
-    exit
+
+    /// `now` says what was found, and not how far it got.
+    fn ended(&mut self, target: &Target, kept: &mut Kept, mut now: Unfinished) -> Exit {
+        let shown = &target.shown;
+        let limit = target.dir.get(attr::SYNC_MAX);
+        now.done_sectors = target.dir.get(attr::SYNC_MIN).unwrap_or(0);
+        let last = target.dir.get(attr::LAST_SYNC_ACTION);
+        // Asked for after the limit: a stop forgets that too (md_clean), but first of all the array does not run.
+        if !target.state().is_some_and(|state| state.is_running()) {
+            complain(format!("{shown} was stopped; its check goes on from where it was last seen"));
+            self.results.push(result(target, false, None, None));
+            return Exit::OK;
+        }
+        // A recovery that came after an interrupted check forgets the limit, and so does an assembly.
+        let complete = limit == Some(Maybe::None) && last == Some(SyncAction::Check);
+        // Not to be left behind for what runs next.
+        let _ = self.apply(&target.end);
+        let mismatch_sectors = now.mismatch_sectors;
+        let done_sectors = (!complete).then_some(now.done_sectors);
+        self.results.push(result(target, complete, done_sectors, Some(mismatch_sectors)));
+        if let Some(done_sectors) = done_sectors {
+            keep(target, kept, |c| c.unfinished = Some(now));
+            out(&format!(
+                "mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"
+            ));
+            return Exit::OK;
+        }
+        completed(target, kept, now);
+        if mismatch_sectors > 0 && target.level.is_some_and(Level::is_parity) { Exit::FAIL } else { Exit::OK }
+    }
 }
 
-/// Starts one, where it was left.
-fn begin(target: &mut Target, request: &CheckRequest, kept: &mut Kept) -> Result<(), String> {
-    if let Some(why) = target.obstacle() {
-        return Err(why.to_owned());
-    }
-    let text = |e: SysfsError| e.to_string();
-    let member_sectors = target.dir.get(attr::COMPONENT_SIZE).unwrap_or(0).saturating_mul(2);
-    // A raid10 counts sectors of the array. What is not of this array's size is no place to go on from.
-    let array_sectors = target.dir.size_sectors().unwrap_or(0);
-    let end = if target.level == Some(Level::Raid10) { array_sectors } else { member_sectors };
-    let fits = |u: &Unfinished| u.member_sectors == member_sectors && u.done_sectors < end;
-    let fresh = Unfinished { started_seconds: now_seconds(), member_sectors, ..Unfinished::default() };
-    let before = kept.of(target.uuid).unfinished.filter(fits).unwrap_or(fresh);
-    if let Some(kib) = request.speed_kib {
-        target.dir.store(attr::SYNC_SPEED_MAX, &kib.to_string()).map_err(text)?;
-    }
-    // The order matters: the kernel takes no sync_min past sync_max.
-    target.dir.store(attr::SYNC_MAX, "max").map_err(text)?;
-    target.dir.store(attr::SYNC_MIN, &before.done_sectors.to_string()).map_err(text)?;
-    target.dir.store(attr::SYNC_MAX, &PAST_THE_END.to_string()).map_err(text)?;
-    target.dir.store(attr::SYNC_ACTION, "check").map_err(text)?;
-    target.begun = Some(before);
-    Ok(())
-}
-
-/// Where it is now; its end, once it is there.
-fn look(target: &mut Target, kept: &mut Kept, heard: &mut Heard) -> Option<Exit> {
-    if !target.dir.exists() {
-        complain(format!("{} was stopped; its check goes on from where it was last seen", target.shown));
-        return Some(Exit::OK);
-    }
-    let runs = matches!(target.action(), Some(SyncAction::Check));
-    // Asked for after that: what is said until the end is in it.
-    let mut now = target.begun.take().unwrap_or_default();
-    ranges::add(&mut now.differing, heard.of(target.dir.devname()));
-    target.begun = Some(now.clone());
-    let found = target.dir.get(attr::MISMATCH_CNT).unwrap_or(0);
-    now.mismatch_sectors = now.mismatch_sectors.saturating_add(found);
-    if !runs {
-        return Some(ended(target, kept, now));
-    }
-    if let Some(SyncProgress::At { done, .. }) = target.dir.get(attr::SYNC_COMPLETED)
-        && target.kept_at.elapsed() >= KEEP
-    {
-        target.kept_at = Instant::now();
-        now.done_sectors = done;
-        keep(target, kept, |c| c.unfinished = Some(now));
-    }
-    None
-}
-
-/// `now` says what was found, and not how far it got.
-fn ended(target: &Target, kept: &mut Kept, mut now: Unfinished) -> Exit {
-    // Not to be left behind for what runs next.
-    let complete = target.dir.get(attr::SYNC_MAX) == Some(Maybe::None);
-    now.done_sectors = target.dir.get(attr::SYNC_MIN).unwrap_or(0);
-    let _ = target.dir.store(attr::SYNC_MIN, "0");
-    let _ = target.dir.store(attr::SYNC_MAX, "max");
-    let _ = target.dir.store(attr::SYNC_SPEED_MAX, "system");
-    let (shown, mismatch_sectors) = (&target.shown, now.mismatch_sectors);
-    if !complete {
-        let done_sectors = now.done_sectors;
-        keep(target, kept, |c| c.unfinished = Some(now));
-        out(&format!("mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"));
-        return Exit::OK;
-    }
+/// Keeps and says what was found.
+fn completed(target: &Target, kept: &mut Kept, now: Unfinished) {
+    let mismatch_sectors = now.mismatch_sectors;
     let mut lines = ranges::lines(&now.differing, mismatch_sectors);
     let unwritten_chunks = target.dir.get(attr::LLBITMAP_BITS).and_then(|b| b.number(ChunkState::Unwritten.name()));
     if let Some(n) = unwritten_chunks.filter(|n| *n > 0) {
@@ -233,9 +283,27 @@ fn ended(target: &Target, kept: &mut Kept, mut now: Unfinished) -> Exit {
         c.complete.push(Complete { unwritten_chunks, ..complete_of(now) });
     });
     let meaning = meaning(target, mismatch_sectors);
-    out(&format!("mdadm: {shown}: checked, {mismatch_sectors} sectors differ{meaning}\n"));
+    out(&format!("mdadm: {}: checked, {mismatch_sectors} sectors differ{meaning}\n", target.shown));
     print(&lines);
-    if mismatch_sectors > 0 && target.level.is_some_and(Level::is_parity) { Exit::FAIL } else { Exit::OK }
+}
+
+/// One array of `--json`.
+fn result(target: &Target, complete: bool, done_sectors: Option<u64>, mismatch_sectors: Option<u64>) -> Value {
+    json!({
+        "array": target.shown,
+        "kernel_name": target.dir.devname(),
+        "uuid": target.uuid.to_string(),
+        "complete": complete,
+        "done_sectors": done_sectors,
+        "mismatch_sectors": mismatch_sectors,
+    })
+}
+
+/// `--plan`; where all was refused, that is said elsewhere.
+fn show(request: &CheckRequest, plan: &Plan, exit: Exit) {
+    if request.common.plan && (exit == Exit::OK || !plan.steps.is_empty()) {
+        out(&if request.common.json { format!("{:#}\n", plan.json()) } else { plan.text() });
+    }
 }
 
 fn print(lines: &[String]) {
@@ -270,59 +338,17 @@ fn keep(target: &Target, kept: &mut Kept, change: impl FnOnce(&mut Checks)) {
     }
 }
 
-fn stop(arrays: &[Target]) -> Exit {
-    let mut exit = Exit::OK;
+fn stop(host: &Host, request: &CheckRequest, arrays: &[Target]) -> Exit {
+    let (mut whole, mut exit) = (Plan::default(), Exit::OK);
     for target in arrays.iter().filter(|t| t.action() == Some(SyncAction::Check)) {
-        if let Err(e) = target.dir.store(attr::SYNC_ACTION, "idle") {
-            complain(format!("{}: {e}", target.shown));
+        let plan = check::stop(target.dir.devname());
+        if request.common.plan {
+            whole.steps.extend(plan.steps);
+        } else if let Err(e) = Session::new(host, &request.common).apply(&plan) {
+            complain(e);
             exit = Exit::FAIL;
         }
     }
+    show(request, &whole, exit);
     exit
-}
-
-fn status(request: &CheckRequest, arrays: &[Target], kept: &Kept) -> Exit {
-    let mut objects = Vec::new();
-    for target in arrays {
-        let checks = kept.of(target.uuid);
-        let runs = target.action() == Some(SyncAction::Check);
-        let at = match target.dir.get(attr::SYNC_COMPLETED).filter(|_| runs) {
-            Some(SyncProgress::At { done, total }) => Some((done, total)),
-            _ => None,
-        };
-        if !request.common.json {
-            out(&format!("{}: {}\n", target.shown, words(runs, at, &checks)));
-            let last = checks.complete.last();
-            print(&last.map(|c| ranges::lines(&c.differing, c.mismatch_sectors)).unwrap_or_default());
-        }
-        objects.push(serde_json::json!({
-            "schema": "mdadm-rs/check/1",
-            "array": target.shown,
-            "kernel_name": target.dir.devname(),
-            "uuid": target.uuid.to_string(),
-            "running": runs,
-            "done_sectors": at.map(|a| a.0),
-            "total_sectors": at.map(|a| a.1),
-            "unfinished": checks.unfinished,
-            "complete": checks.complete,
-        }));
-    }
-    if request.common.json {
-        report(&(serde_json::to_string_pretty(&objects).unwrap_or_default() + "\n"));
-    }
-    Exit::OK
-}
-
-fn words(runs: bool, at: Option<(u64, u64)>, checks: &Checks) -> String {
-    let now = match (runs, at, &checks.unfinished) {
-        (true, Some((done, total)), _) => format!("is being checked, at sector {done} of {total}; "),
-        (true, None, _) => "is being checked; ".to_owned(),
-        (false, _, Some(u)) => format!("a check was interrupted at sector {}; ", u.done_sectors),
-        (false, _, None) => String::new(),
-    };
-    let last = match checks.complete.last() {
-        None => "never checked to the end".to_owned(),
-        Some(c) => format!("last checked {}, {} sectors differed", stamp(c.ended_seconds), c.mismatch_sectors),
-    };
-    now + &last
 }
