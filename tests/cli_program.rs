@@ -49,6 +49,32 @@ fn wrong_usage_is_on_stderr_with_status_2() {
 }
 
 #[test]
+fn what_the_platform_offers_is_told_as_json_with_the_references_status() {
+    for (words, status, want) in [
+        (
+            &[][..],
+            2,
+            "0.90 independent, 1.x independent, ddf independent, imsm not-found, mbr independent, gpt independent",
+        ),
+        (&["-e", "1.2"], 1, "1.x independent"),
+        (&["-e", "0.90"], 1, "0.90 independent"),
+        (&["-e", "imsm"], 2, "imsm not-found"),
+    ] {
+        let out = mdadm(&[&["--detail-platform", "--json"], words].concat());
+        assert_eq!((out.status.code(), text(&out.stderr).as_str()), (Some(status), ""), "{words:?}");
+        let all: Vec<serde_json::Value> = serde_json::from_slice(&out.stdout).unwrap();
+        assert!(
+            all.iter().all(|f| f["schema"] == "mdadm-rs/platform/1" && f.as_object().unwrap().len() == 3),
+            "{all:?}"
+        );
+        let word = |f: &serde_json::Value, key: &str| f[key].as_str().unwrap().to_owned();
+        let said: Vec<String> =
+            all.iter().map(|f| format!("{} {}", word(f, "metadata"), word(f, "platform"))).collect();
+        assert_eq!(said.join(", "), want);
+    }
+}
+
+#[test]
 fn a_closed_pipe_is_a_quiet_success() {
     let child = Command::new("/bin/sh")
         .args(["-c", "{ sleep 0.1; \"$0\" --create --help; echo $? >&2; } | true"])

@@ -99,6 +99,45 @@ fn failing_and_removing_says_and_returns_what_the_reference_does() {
     same("-l0 -n2", &disks[..2], &["/dev/md0 --fail #0", "/dev/md0 --remove #1"]);
 }
 
+/// A disk of scsi_debug, 8 MiB, with a store of its own.
+fn scsi_disk(name: &str) {
+    sh("cd /sys/bus/pseudo/drivers/scsi_debug; echo 1 > per_host_store; echo 1 > add_host");
+    let path = format!("/dev/{name}");
+    vm::wait_until(std::time::Duration::from_secs(20), &path, || std::fs::exists(&path).unwrap());
+}
+
+#[test]
+fn members_that_are_gone_from_the_machine_are_failed_and_removed_as_detached() {
+    let disks = vm::disks(3, 8 * MIB);
+    let lines = ["--fail detached", "--fail detached", "--remove detached", "--remove detached"];
+    let [theirs, ours] = [vm::reference as Mdadm, mdadm].map(|by| {
+        scsi_disk("sda");
+        scsi_disk("sdb");
+        create(&format!("-l1 -n5 -b none {} /dev/sda /dev/sdb {} {}", disks[0], disks[1], disks[2]), &[]);
+        // One that is faulty and there stays.
+        by(&format!("/dev/md0 --fail {}", disks[2])).ok();
+        let slot = format!("dev-{}/slot", disks[2].trim_start_matches("/dev/"));
+        let limit = std::time::Duration::from_secs(20);
+        vm::wait_until(limit, "the superblocks are written", || attr("md0", &slot) == "none");
+        sh("for d in sda sdb; do echo 1 > /sys/block/$d/device/delete; done");
+        vm::wait_until(limit, "they are gone", || {
+            !["8:0", "8:16"].iter().any(|n| std::fs::exists(format!("/sys/dev/block/{n}")).unwrap())
+        });
+        let mut said = Vec::new();
+        for line in lines {
+            let out = by(&format!("--manage /dev/md0 --test {line}"));
+            let member = mdstat().lines().find(|l| l.starts_with("md0 ")).unwrap().to_owned();
+            said.push((out.status, out.stdout, out.stderr, member, attr("md0", "degraded")));
+        }
+        vm::reference("--stop /dev/md0").ok();
+        said
+    });
+    assert_eq!(theirs, ours);
+    let [first, .., last] = &ours[..] else { panic!() };
+    assert!(first.3.contains("sda[1](F)") && first.3.contains("sdb[2](F)"), "{ours:?}");
+    assert!(!last.3.contains("sd") && last.3.contains("[4](F)") && last.0 == 2, "{ours:?}");
+}
+
 #[test]
 fn an_array_is_stopped_behind_the_operations_on_its_members() {
     let disks = vm::disks(2, 40 * MIB);
@@ -112,19 +151,30 @@ fn an_array_is_stopped_behind_the_operations_on_its_members() {
 fn the_last_good_copy_of_data_is_not_taken_whatever_the_member_is_called() {
     let disks = vm::disks(3, 40 * MIB);
     sh(&format!("DM_DISABLE_UDEV=1 dmsetup create member --table '0 81920 linear {} 0'; dmsetup mknodes", disks[1]));
-    let members = [disks[0].clone(), "/dev/mapper/member".to_owned(), disks[2].clone()];
+    let (whole, part) = (&disks[2], format!("{}p1", disks[2]));
+    let file = sh(&format!("losetup -n -O BACK-FILE {whole}"));
+    sh(&format!("echo '2048,,fd' | sfdisk -q {whole}; losetup -d {whole}; losetup -P {whole} {}", file.trim()));
+    let members = [disks[0].clone(), "/dev/mapper/member".to_owned(), part.clone()];
     create("-l5 -n3 -b none", &members);
     mdadm(&format!("/dev/md0 --fail {}", members[0])).ok();
-    sh("ln -s /dev/mapper/member /run/other-name");
-    for name in ["/dev/mapper/member", "/run/other-name", "/dev/dm-0", "dm-0"] {
+    sh(&format!("ln -s /dev/mapper/member /run/other-name; ln -s {part} /run/other-part"));
+    let kname = part.trim_start_matches("/dev/");
+    for name in ["/dev/mapper/member", "/run/other-name", "/dev/dm-0", "dm-0", &part, kname, "/run/other-part"] {
         let out = mdadm(&format!("/dev/md0 --fail {name}"));
         let line = format!("mdadm: Cannot remove {name} from /dev/md0, array will be failed.\n");
         assert_eq!((out.status, out.stderr), (1, line));
     }
+    // The disk of the partition is no member, and the partition is not taken for it.
+    let out = mdadm(&format!("/dev/md0 --fail {whole}"));
+    assert!(out.status == 1 && out.stderr.contains(&format!("{whole}: No such device")), "{}", out.stderr);
+    assert!(attr("md0", &format!("dev-{kname}/state")).contains("in_sync"));
     assert!(attr("md0", "dev-dm-0/state").contains("in_sync"));
-    let forced = mdadm("--manage /dev/md0 --force --fail /dev/mapper/member");
-    // The kernel does it, and says EBUSY because the array is broken now: so does the reference.
-    assert_eq!(forced.status, 2, "{}", forced.stderr);
+    let forced = "--manage /dev/md0 --force --fail /dev/mapper/member";
+    // The kernel does it, and says EBUSY because the array is broken now.
+    let out = mdadm(forced);
+    assert_eq!(out.status, 2, "{}", out.stderr);
+    assert!(out.stderr.contains("the array is broken now: it had no other good copy of that data"), "{}", out.stderr);
+    assert!(out.stderr.contains("mdadm --assemble --force starts it again"), "{}", out.stderr);
     assert!(attr("md0", "dev-dm-0/state").contains("faulty"));
     mdadm("--stop /dev/md0").ok();
     sh("DM_DISABLE_UDEV=1 dmsetup remove member");
@@ -133,6 +183,8 @@ fn the_last_good_copy_of_data_is_not_taken_whatever_the_member_is_called() {
     create("-l10 -n4 -b none", &disks);
     let out = mdadm("/dev/md0 --fail set-A set-B");
     assert!(out.status == 1 && out.stderr.contains("array will be failed"), "{}", out.stderr);
+    // The path of a disk the reference refuses with --force too.
+    assert_eq!(vm::reference(&format!("--manage /dev/md0 --force --fail {}", disks[1])).status, 1);
     assert_eq!((attr("md0", "degraded").as_str(), attr("md0", "array_state").as_str()), ("2", "clean"));
     mdadm("--stop /dev/md0").ok();
 }

@@ -4,6 +4,10 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
+use std::fs::File;
+use std::hash::{Hash, Hasher};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::Duration;
 
 use vm::{MIB, attr, mdadm, mdstat, sh};
@@ -98,6 +102,8 @@ fn what_update_changes_of_a_member_that_comes_back() {
         let out = mdadm(&format!("/dev/md0 --re-add --update=no-bbl {}", disks[1])).ok();
         assert!(out.stderr.contains(&format!("mdadm: re-added {}\n", disks[1])), "{}", out.stderr);
         assert_eq!(line(&disks[1], "Bad Block Log"), "");
+        let (_, saved) = out.stderr.split_once("mdadm --restore-saved ").unwrap_or_else(|| panic!("{}", out.stderr));
+        let saved = saved.lines().next().unwrap();
         mdadm(&format!("/dev/md0 --re-add --update=devicesize {}", disks[2])).ok();
         assert_eq!(line(&disks[2], "Avail Dev Size").contains("47.00 MiB"), meta == "1.2");
 
@@ -137,6 +143,12 @@ fn what_update_changes_of_a_member_that_comes_back() {
         assert_eq!(vm::verify_pattern("/dev/md0", 0, 4 * MIB, 3), [0; 0]);
         assert_eq!(vm::verify_pattern("/dev/md0", 4 * MIB, MIB, 5), [0; 0]);
         mdadm("--stop /dev/md0").ok();
+
+        // What the first update overwrote comes back.
+        let events = line(&disks[1], "Events");
+        let out = mdadm(&format!("--restore-saved {saved}")).ok();
+        assert!(out.stdout.ends_with(&format!("mdadm: restored {}\n", disks[1])), "{}", out.stdout);
+        assert!(line(&disks[1], "Bad Block Log").contains(log) && line(&disks[1], "Events") != events);
     }
 }
 
@@ -150,12 +162,42 @@ fn members() -> Vec<String> {
     mdstat().lines().filter(|l| l.starts_with("md")).map(str::to_owned).collect()
 }
 
-/// The reference's status and first words; behind them the cause; members and spares as before.
+/// What is in the first and the last MiB, as far as it can be read, of the device that a line names last and of the members
+/// of all arrays. Of members without the place of the superblock, which the kernel writes to by itself.
+fn bytes(line: &str) -> Vec<(String, Option<u64>)> {
+    let members = members().join(" ");
+    let members = members.split_whitespace().filter_map(|w| Some(format!("/dev/{}", w.split_once('[')?.0)));
+    let members: Vec<String> = members.collect();
+    let named = line.split_whitespace().last().unwrap().to_owned();
+    let superblock = (!members.contains(&named)).then(|| (named.clone(), 4096, 4096));
+    let pieces = |d: &String| {
+        let size = File::open(d).and_then(|mut f| f.seek(SeekFrom::End(0))).unwrap_or(2 * MIB);
+        [(d.clone(), 0, 4096), (d.clone(), 8192, MIB - 8192), (d.clone(), (size - MIB) & !4095, MIB)]
+    };
+    let all = members.iter().chain([&named]).flat_map(pieces).chain(superblock);
+    all.map(|(d, at, len)| (format!("{d} {at}"), hash(&d, at, len))).collect()
+}
+
+/// Of bytes read past the page cache; `None` where they cannot be read.
+fn hash(device: &str, at: u64, len: u64) -> Option<u64> {
+    let file = File::options().read(true).custom_flags(libc::O_DIRECT).open(device).ok()?;
+    let mut buffer = vec![0; len as usize + 4096];
+    let start = buffer.as_ptr().align_offset(4096);
+    let piece = &mut buffer[start..start + len as usize];
+    file.read_exact_at(piece, at).ok()?;
+    let mut hasher = std::hash::DefaultHasher::new();
+    piece.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The reference's status and first words; behind them the cause; members, spares and their bytes as before.
 #[track_caller]
 fn refused(line: &str, why: &str) {
     let (before, want) = (members(), vm::reference(line));
     assert_eq!(members(), before, "{line}: the reference changed the array; choose another case");
+    let bytes_before = bytes(line);
     let got = mdadm(line);
+    assert_eq!(bytes(line), bytes_before, "{line}");
     assert_eq!((got.status, got.stdout), (want.status, want.stdout), "{line}: {}", got.stderr);
     assert!(got.stderr.starts_with(&want.stderr), "{line}: {} and {}", got.stderr, want.stderr);
     assert!(got.stderr.contains(why), "{line}: {}", got.stderr);
@@ -247,8 +289,21 @@ fn a_spare_comes_in_while_the_array_is_reshaped_and_takes_a_slot_after_it() {
     vm::wait_until(Duration::from_secs(20), "it is reshaped", || attr("md0", "sync_action") == "reshape");
     let out = mdadm(&format!("/dev/md0 --add {}", disks[4])).ok();
     assert_eq!((out.stderr, attr("md0", "sync_action").as_str()), (format!("mdadm: added {}\n", disks[4]), "reshape"));
+    // A member may leave it only if that is forced.
+    let fail = format!("/dev/md0 --fail {}", disks[0]);
+    let out = mdadm(&fail);
+    let want = format!(
+        "mdadm: Cannot remove {} from /dev/md0: a reshape runs, which would go on without redundancy.\n",
+        disks[0]
+    );
+    assert!(out.status == 1 && out.stderr.starts_with(&want) && out.stderr.contains("--force"), "{}", out.stderr);
+    assert_eq!(
+        (attr("md0", "degraded").as_str(), attr("md0", "sync_action").as_str(), faulty()),
+        ("0", "reshape", vec![])
+    );
+    mdadm(&format!("--manage {fail} --force")).ok();
+    assert_eq!(faulty(), [0]);
     vm::wait_sync("md0");
-    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
     vm::wait_until(Duration::from_secs(60), "the spare is in", || attr("md0", "degraded") == "0");
     vm::wait_sync("md0");
     mdadm(&format!("/dev/md0 --fail {}", disks[1])).ok();

@@ -151,6 +151,27 @@ fn an_update_saves_the_superblocks_that_it_edits() {
 }
 
 #[test]
+fn what_was_forced_in_or_made_absent_comes_back_as_it_was() {
+    let members = disks(3, 20 * MIB);
+    let list = members.join(" ");
+    mdadm(&format!("--create /dev/md0 -q -R -l5 -n3 -b none --assume-clean {list}")).ok();
+    mdadm(&format!("/dev/md0 --fail {}", members[2])).ok();
+    vm::write_pattern("/dev/md0", 0, MIB, 1);
+    mdadm("--stop /dev/md0").ok();
+    // Read-only and without a bitmap: nobody else writes.
+    let force = format!("--assemble --force --readonly /dev/md0 {} {}", members[0], members[2]);
+    for line in [force, format!("--ensure-absent /dev/md0 {list}")] {
+        let (before, count) = (hash(&members), files(DIR).len());
+        let out = mdadm(&line).ok();
+        assert!(files(DIR).len() == count + 1 && files(DIR).contains(&named(&out)), "{line}: {}", out.stderr);
+        mdadm("--stop --scan").ok();
+        assert_ne!(hash(&members), before, "{line}");
+        mdadm(&format!("--restore-saved {}", named(&out))).ok();
+        assert_eq!(hash(&members), before, "{line}");
+    }
+}
+
+#[test]
 fn a_device_that_is_used_or_another_one_is_refused_and_all_others_with_it() {
     let members = disks(2, 20 * MIB);
     let list = members.join(" ");

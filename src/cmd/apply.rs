@@ -256,7 +256,8 @@ impl<'a> Session<'a> {
             Step::Kernel { .. } | Step::Save { .. } | Step::Reshape(_) => Ok(()),
             Step::SetFaulty { devname, device, by } => {
                 let what = format_args!("set device faulty failed for {device}");
-                self.member(devname, by, |f, dev| md::set_disk_faulty(f, dev), "faulty").map_err(|e| failed(what, &e))
+                let done = self.member(devname, by, |f, dev| md::set_disk_faulty(f, dev), "faulty");
+                done.map_err(|e| array::or_broken(failed(what, &e), &e, devname))
             }
             Step::HotRemove { devname, device, by } => {
                 let what = format_args!("hot remove failed for {device}");

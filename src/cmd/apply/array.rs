@@ -16,6 +16,15 @@ use crate::plan::step::DiskSpec;
 const STOP_TRIES: u32 = 25;
 const STOP_PAUSE: Duration = Duration::from_millis(200);
 
+/// What has become of an array that was to go on without a member: the errno alone does not tell.
+pub(super) fn or_broken(mut failure: ApplyError, e: &std::io::Error, devname: &str) -> ApplyError {
+    if e.raw_os_error() == Some(libc::EBUSY) {
+        failure.after.push("the array is broken now: it had no other good copy of that data".into());
+        failure.after.push(format!("Stop it (mdadm --stop {devname}); mdadm --assemble --force starts it again."));
+    }
+    failure
+}
+
 impl Session<'_> {
     pub(super) fn new_array(&mut self, devname: &str, path: &Path, entry: MapEntry) -> Result<(), ApplyError> {
         let refused = |r: crate::error::Refusal| ApplyError { line: r.to_string(), after: Vec::new() };
