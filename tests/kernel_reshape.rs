@@ -269,3 +269,65 @@ fn a_reshape_is_foretold_and_guarded() {
     assert_eq!(verify_pattern("/dev/md0", 0, 32 * MIB, 7), [0; 0]);
     mdadm("--stop /dev/md0").ok();
 }
+
+/// Only levels and numbers change: nobody is left waiting for a reshape that never comes.
+#[test]
+fn where_nothing_has_to_move_it_is_done_at_once() {
+    let disks = vm::disks(4, 24 * MIB);
+    let create = |options: &str, n: usize| {
+        let members = disks[..n].join(" ");
+        mdadm(&format!("--create /dev/md0 --run --assume-clean -z 8M -b none {options} -n{n} {members}")).ok();
+        write_pattern("/dev/md0", 0, 8 * MIB, 7);
+    };
+    let shape = || (attr("md0", "level"), attr("md0", "raid_disks"), attr("md0", "chunk_size"));
+    let is = |level: &str, slots: u32, kib: u32| {
+        assert_eq!(shape(), (level.into(), slots.to_string(), (kib * 1024).to_string()))
+    };
+    let refused = |line: &str, words: &str| {
+        let out = mdadm(line);
+        assert!(out.status != 0 && out.stderr.contains(words), "{line}: {out:?}");
+    };
+
+    create("-l5 -c64", 3);
+    mdadm(&format!("--grow /dev/md0 -l6 -n4 --layout=preserve -a {}", disks[3])).ok();
+    vm::wait_until(LONG, "the new member is rebuilt", || attr("md0", "degraded") == "0");
+    vm::wait_sync("md0");
+    is("raid6", 4, 64);
+    assert_eq!((attr("md0", "sync_max"), attr("md0", "layout")), ("max".into(), "18".into()));
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[0])).ok();
+    refused("--grow /dev/md0 -l5", "gives up the last redundancy");
+    mdadm(&format!("/dev/md0 --fail {0} --remove {0}", disks[1])).ok();
+    refused("--grow /dev/md0 -l5 --force", "a raid5 can do without one only");
+    assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+
+    create("-l6 -c64 -p parity-last", 4);
+    mdadm("--grow /dev/md0 -l0").ok();
+    is("raid0", 2, 64);
+    assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+
+    create("-l5 -c64", 2);
+    mdadm("--grow /dev/md0 -c 128 -p rs").ok();
+    is("raid5", 2, 128);
+    assert_eq!((attr("md0", "sync_max"), attr("md0", "sync_action")), ("max".into(), "idle".into()));
+    assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+
+    create("-l5 -c64 -p parity-last", 3);
+    let name = disks[0].trim_start_matches("/dev/").to_owned();
+    sh(&format!("echo 8192 8 > /sys/block/md0/md/dev-{name}/bad_blocks"));
+    refused("--grow /dev/md0 -l0", "--action=repair");
+    is("raid5", 3, 64);
+    mdadm("--stop /dev/md0").ok();
+
+    // The kernel starts no reshape with two members missing, and forgets that there was to be one.
+    create("-l5 -c64", 3);
+    refused("--grow /dev/md0 -n5 -c 128 --force", "Cannot start reshape");
+    is("raid5", 3, 64);
+    assert_eq!((attr("md0", "sync_max"), attr("md0", "sync_action")), ("max".into(), "idle".into()));
+    // Which it refuses while it has another number of slots in mind.
+    sh("echo backwards > /sys/block/md0/md/reshape_direction; echo forwards > /sys/block/md0/md/reshape_direction");
+    assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+}

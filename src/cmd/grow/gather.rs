@@ -6,7 +6,7 @@ use super::Running;
 use super::bitmap_gather;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, RealDevice};
-use crate::error::Refusal;
+use crate::error::{Refusal, reason};
 use crate::host::devmap::DevMap;
 use crate::level::Level;
 use crate::plan::grow::bitmap::Now;
@@ -133,6 +133,10 @@ fn part(
         in_sync: state.has("in_sync"),
         faulty,
         journal,
+        bad: [attr::BAD_BLOCKS, attr::UNACKNOWLEDGED_BAD_BLOCKS]
+            .into_iter()
+            .any(|a| dir.get(a).is_some_and(|ranges| !ranges.0.is_empty())),
+        replacement: state.has("replacement"),
         size,
         room,
     }
@@ -170,7 +174,14 @@ fn super_behind(device: &RealDevice, data_end: u64) -> Option<SuperV1> {
 /// What is on the array.
 pub(super) fn contents(running: &Running<'_>) -> Vec<InUse> {
     let path = running.host.dev.join(&running.array.name.devname);
-    let Ok(device) = RealDevice::open(&path, Access::Read) else { return Vec::new() };
+    let device = match RealDevice::open(&path, Access::Read) {
+        Ok(device) => device,
+        // Nobody knows, and so it is taken for full.
+        Err(e) => {
+            let name = format!("unknown data ({} cannot be opened: {})", path.display(), reason(&e));
+            return vec![InUse { name, end: None }];
+        }
+    };
     let block = running.array.sysfs.logical_block_size().and_then(|b| u32::try_from(b).ok()).unwrap_or(512);
     in_use(&device, block)
 }

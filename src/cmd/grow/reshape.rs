@@ -27,7 +27,11 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     }
     let change = level::plan(&shape, req)?;
     match change {
-        level::Change::AtOnce(takeover) => return take_over(running, &shape, &takeover),
+        level::Change::AtOnce(takeover) => {
+            can_be_added(running)?;
+            take_over(running, &shape, &takeover)?;
+            return add(running);
+        }
         level::Change::Moves => return start::run(running, &shape),
         level::Change::None => {}
     }
@@ -68,8 +72,8 @@ fn set_mirrors(running: &mut Running<'_>, shape: &Shape, wanted: u32) -> Result<
     Ok(())
 }
 
-fn take_over(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -> Result<(), Refusal> {
-    can_be_added(running)?;
+/// A change of level that is made at once.
+pub(super) fn take_over(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -> Result<(), Refusal> {
     running.execute_patiently(&takeover.first)?;
     running.execute(&shape.freeze(true))?;
     let done = step_by_step(running, shape, takeover);
@@ -93,7 +97,7 @@ fn take_over(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -> R
             "note: {out} is no member any more, but its superblock says that it is one of what was there; to clear it: mdadm --zero-superblock {out}"
         ));
     }
-    add(running)
+    Ok(())
 }
 
 /// A level without redundancy has no sync actions, and nobody could let them go again: so that is done before.

@@ -1,12 +1,13 @@
 //! Starts a reshape: levels before it, new members, the places that data moves to, and who looks after it.
 
 use super::after::{self, After};
-use super::reshape::{add, can_be_added};
+use super::reshape::{add, can_be_added, take_over};
 use super::{Running, bitmap, bitmap_gather, gather, worker};
-use crate::cmd::print::complain;
+use crate::cli::request::GrowRequest;
 use crate::error::Refusal;
 use crate::level::Level;
 use crate::plan::grow::bitmap::Now;
+use crate::plan::grow::level;
 use crate::plan::grow::reshape::offset::Move;
 use crate::plan::grow::reshape::route::{Geometry, Route, route};
 use crate::plan::grow::reshape::{self, Start};
@@ -30,6 +31,13 @@ pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusa
         return Err(no_room(running, shape, &route));
     }
     let lockless = matches!(shape.bitmap, Now::Lockless(_));
+    if lockless && still {
+        return Err(Refusal::new(format!("cannot reshape {}", shape.shown)).hint(format!(
+            "the kernel changes neither level nor chunk under a lockless bitmap: mdadm --grow {} --bitmap=none, then this, then \
+             --bitmap=lockless where the new level can have one",
+            shape.shown
+        )));
+    }
     if lockless {
         let facts = bitmap_gather::facts(running.host, &running.array);
         if let Some((why, what_to_do)) = &facts.unsafe_because {
@@ -81,21 +89,21 @@ fn begin(
 ) -> Result<(), Refusal> {
     running.execute(&shape.freeze(true))?;
     let mut taken = Vec::new();
-    let done = levels(running, shape, &route.first, &mut taken).and_then(|()| add(running)).and_then(|()| {
+    let ready = levels(running, shape, &route.first, &mut taken).and_then(|()| add(running)).and_then(|()| {
         let now = if running.req.common.plan { predicted(shape, route) } else { gather::shape(running)? };
         // The levels may have made something else of it than was thought.
-        if Geometry::of(&now) != route.from {
-            return Err(Refusal::new(format!(
-                "{} is not what was expected of it: {:?}",
-                now.shown,
-                Geometry::of(&now)
-            )));
+        match Geometry::of(&now) == route.from {
+            true => Ok(now),
+            false => {
+                let line = format!("{} is not what was expected of it: {:?}", now.shown, Geometry::of(&now));
+                Err(Refusal::new(line))
+            }
         }
+    });
+    let begun = ready.and_then(|now| {
         if still {
             let start = reshape::start(&now, route, None);
-            let steps = start.plan.steps.iter().take(start.plan.steps.len().saturating_sub(1));
-            running.execute(&Plan { steps: steps.cloned().collect() })?;
-            return running.execute(&Plan { steps: vec![now.set("sync_action", "idle")] });
+            return try_start(running, &now, &start).map(|()| false);
         }
         let start = reshape::start(&now, route, place(running, &now, route)?);
         if running.req.common.plan {
@@ -103,10 +111,36 @@ fn begin(
         }
         move_data(running, &now, &start, after)
     });
-    if let Err(refusal) = done {
-        return Err(give_up(running, shape, &taken, refusal));
+    match begun {
+        Err(refusal) => Err(give_up(running, shape, &taken, refusal)),
+        Ok(_) if still => levels_afterwards(running, shape, route),
+        Ok(true) => look_after(running, &shape.devname),
+        Ok(false) => Ok(()),
     }
-    Ok(())
+}
+
+/// Where no data moves: what else comes when it has moved, and sync actions are let go.
+fn levels_afterwards(running: &mut Running<'_>, shape: &Shape, route: &Route) -> Result<(), Refusal> {
+    let mut now = if running.req.common.plan { predicted(shape, route) } else { gather::shape(running)? };
+    let done = route.last.iter().try_for_each(|level| {
+        if !running.req.common.plan {
+            now = gather::shape(running)?;
+        }
+        // So that it is let go before a level that could not do that any more.
+        now.frozen = false;
+        let common = running.req.common.clone();
+        let req = GrowRequest { level: Some(*level), common, ..GrowRequest::default() };
+        match level::plan(&now, &req)? {
+            level::Change::AtOnce(takeover) => take_over(running, &now, &takeover)?,
+            _ => return Err(Refusal::new(format!("{}: could not set level to {}", now.shown, level.name()))),
+        }
+        now = Shape { level: *level, ..now.clone() };
+        Ok(())
+    });
+    if running.array.sysfs.get(attr::SYNC_ACTION).is_some() && !shape.frozen {
+        running.execute(&Plan { steps: vec![shape.set("sync_action", "idle")] })?;
+    }
+    done
 }
 
 /// Levels before the reshape. What has no sync actions before may have them now: they are held back at once.
@@ -162,47 +196,50 @@ fn tell(running: &mut Running<'_>, shape: &Shape, route: &Route, start: &Start) 
     running.shown.steps.insert(0, Step::Reshape(Box::new(summary)));
 }
 
+/// Whether somebody has to look after it.
 fn move_data(
     running: &mut Running<'_>,
     now: &Shape,
     start: &Start,
     after: &dyn Fn(Option<u64>) -> After,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let after = after(start.cache);
     if running.req.common.plan {
         running.execute(&start.plan)?;
-        return running.execute(&after::shown(&after, &now.shown));
+        return running.execute(&after::shown(&after, &now.shown)).map(|()| false);
     }
     let map = running.host.map().load().unwrap_or_default();
     let uuid = running.host.uuid_in(&running.array.sysfs, &map);
     let uuid = uuid.unwrap_or_else(|| bitmap_gather::facts(running.host, &running.array).uuid);
     after.clone().keep(uuid)?;
-    if let Err(e) = running.execute(&start.plan) {
-        let _ = running.execute(&start.undo);
+    if let Err(e) = try_start(running, now, start) {
         let _ = After::default().keep(uuid);
-        return Err(e
-            .lines
-            .into_iter()
-            .fold(Refusal::new(format!("Cannot start reshape for {}", now.shown)), Refusal::hint));
+        return Err(e);
     }
-    if !start.held && after == After::default() {
-        return Ok(());
-    }
-    look_after(running, &now.devname);
-    Ok(())
+    Ok(start.held || after != After::default())
+}
+
+/// Its steps; what was done is undone where one fails.
+fn try_start(running: &mut Running<'_>, now: &Shape, start: &Start) -> Result<(), Refusal> {
+    running.execute(&start.plan).map_err(|e| {
+        for step in &start.undo.steps {
+            let _ = running.execute(&Plan { steps: vec![step.clone()] });
+        }
+        let line = format!("Cannot start reshape for {}", now.shown);
+        e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+    })
 }
 
 /// Has it looked after. It runs: whatever happens from here on, data is safe, and nothing is undone.
-fn look_after(running: &Running<'_>, devname: &str) {
-    let Err(refusal) = worker::launch(running.host, &job(running, devname)) else { return };
+fn look_after(running: &Running<'_>, devname: &str) -> Result<(), Refusal> {
+    let Err(refusal) = worker::launch(running.host, &job(running, devname)) else { return Ok(()) };
     let position = running.array.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some);
-    if position.is_some() {
-        return refusal.lines.iter().for_each(complain);
+    if position.is_none() {
+        // It was over before anyone could look.
+        return after::finish(running.host, devname);
     }
-    // It was over before anyone could look.
-    if let Err(refusal) = after::finish(running.host, devname) {
-        refusal.lines.iter().for_each(complain);
-    }
+    let shown = running.array.name.path.display();
+    Err(refusal.hint(format!("it runs and waits; mdadm --grow --continue {shown} goes on")))
 }
 
 /// Levels back, sync actions free.

@@ -4,7 +4,7 @@ use crate::host::Host;
 use crate::host::node::OpenArray;
 use crate::kernel::md;
 use crate::level::Level;
-use crate::plan::manage::{ArrayFacts, Member};
+use crate::plan::manage::{ArrayFacts, Member, facts};
 use crate::sysfs::value::{Maybe, Slot};
 use crate::sysfs::{MemberDir, attr};
 
@@ -47,7 +47,7 @@ pub fn array(host: &Host, open: &OpenArray) -> Option<ArrayFacts> {
         shown: open.name.path.display().to_string(),
         level,
         layout: open.sysfs.get(attr::LAYOUT).unwrap_or(0),
-        slots: open.sysfs.get(attr::RAID_DISKS).unwrap_or(0),
+        slots: facts::slots(&open.sysfs.text(attr::RAID_DISKS.name()).ok().flatten().unwrap_or_default()),
         reshaping: open.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some(),
         members,
     })

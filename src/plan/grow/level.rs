@@ -67,6 +67,7 @@ pub fn plan(shape: &Shape, req: &GrowRequest) -> Result<Change, Refusal> {
     let shown = &shape.shown;
     let cannot = format!("{shown}: could not set level to {}", to.name());
     shape.writable(&cannot)?;
+    starts(shape, to, req, &cannot)?;
     if let Some(log) = shape.log {
         let refusal = Refusal::new(cannot).hint(format!("it has a {log}"));
         return Err(match log {
@@ -81,6 +82,32 @@ pub fn plan(shape: &Shape, req: &GrowRequest) -> Result<Change, Refusal> {
         )));
     }
     Ok(Change::AtOnce(takeover(shape, to, &kept)))
+}
+
+/// The kernel does not look whether the new level could start (`level_store`), and falls over at the next request if not.
+fn starts(shape: &Shape, to: Level, req: &GrowRequest, cannot: &str) -> Result<(), Refusal> {
+    let shown = &shape.shown;
+    if shape.resync_pending {
+        return Err(Refusal::new(cannot).hint(format!(
+            "it is not in sync: let it become so first: mdadm --action=idle {shown}; mdadm --wait {shown}"
+        )));
+    }
+    if (shape.level, to) != (Level::Raid6, Level::Raid5) {
+        return Ok(());
+    }
+    let there = |slot: &u32| shape.parts.iter().any(|p| p.slot == Some(*slot) && p.in_sync && !p.faulty);
+    let missing = (0..shape.slots.saturating_sub(1)).filter(|slot| !there(slot)).count();
+    let add = format!("add what is missing and wait for its rebuild: mdadm {shown} --add DEVICE; mdadm --wait {shown}");
+    match missing {
+        0 => Ok(()),
+        1 if req.common.force > 0 => Ok(()),
+        1 => Err(Refusal::new(cannot)
+            .hint("one of the members that stay is missing: this gives up the last redundancy")
+            .hint(format!("{add}; or use --force"))),
+        _ => Err(Refusal::new(cannot)
+            .hint(format!("{missing} of the members that stay are missing, and a raid5 can do without one only"))
+            .hint(add)),
+    }
 }
 
 /// Whether the new level has slots that the old one lacks.
@@ -184,13 +211,21 @@ fn whole_pages(shape: &Shape) -> Result<(), Refusal> {
     Err(Refusal::new(line).hint(format!("mdadm --grow {shown} --size={}", size / PAGE_KIB * PAGE_KIB)))
 }
 
-/// The first member in sync of each group of slots.
+/// The first member in sync of each group of slots, of those that have no bad blocks: what those held is on the others only.
 fn one_of(shape: &Shape, groups: &[Vec<u32>]) -> Result<Kept, Refusal> {
     let mut kept = Vec::with_capacity(groups.len());
     for slots in groups {
-        let good = |slot: &u32| shape.parts.iter().find(|p| p.slot == Some(*slot) && p.in_sync && !p.faulty);
-        let part = slots.iter().find_map(good).ok_or_else(|| {
+        let good = |slot: u32| shape.parts.iter().filter(move |p| p.slot == Some(slot) && p.in_sync && !p.faulty);
+        let all: Vec<&Part> = slots.iter().flat_map(|slot| good(*slot)).collect();
+        let part = all.iter().find(|p| !p.bad).ok_or_else(|| {
             let slot = slots.first().copied().unwrap_or(0);
+            if let Some(bad) = all.first() {
+                return Refusal::new(format!(
+                    "{} has bad blocks recorded, whose data would be lost without redundancy",
+                    bad.shown
+                ))
+                .hint(format!("rewrite them first: mdadm --action=repair {0}; mdadm --wait {0}", shape.shown));
+            }
             Refusal::new(format!(
                 "{} has no member in sync in slot {slot}: its data is not all there without redundancy",
                 shape.shown

@@ -23,6 +23,10 @@ pub struct Part {
     pub faulty: bool,
     /// The log device.
     pub journal: bool,
+    /// Bad blocks of it are on record.
+    pub bad: bool,
+    /// It is filled to replace another one.
+    pub replacement: bool,
     /// KiB of its data that the kernel counts with.
     pub size: u64,
     /// KiB that its data could take; `None`: as [`Part::size`], since its metadata cannot move.

@@ -40,12 +40,19 @@ pub struct ArrayFacts {
     pub level: Level,
     /// Layout number.
     pub layout: u32,
-    /// Number of slots.
+    /// Number of slots; while their number changes, the larger one.
     pub slots: u32,
     /// Its data moves to another shape.
     pub reshaping: bool,
     /// Its members, by descriptor number.
     pub members: Vec<Member>,
+}
+
+/// `raid_disks`: while a reshape changes it that is `NEW (OLD)`, and both hold data.
+#[must_use]
+pub fn slots(raid_disks: &str) -> u32 {
+    let numbers = raid_disks.split(|c: char| !c.is_ascii_digit());
+    numbers.filter_map(|n| n.parse().ok()).max().unwrap_or(0)
 }
 
 impl ArrayFacts {

@@ -138,3 +138,12 @@ fn what_keeps_a_member_from_being_removed_is_named() {
     assert_eq!(why(&a, None), "requests to /dev/loop1 are still under way: try again");
     assert_eq!(why_busy(&a, &path(7), None), None);
 }
+
+#[test]
+fn while_a_reshape_takes_slots_away_those_that_go_count_too() {
+    assert_eq!((facts::slots("3 (4)"), facts::slots("4"), facts::slots("5 (4)")), (4, 4, 5));
+    let mut a = array(Level::Raid5, 2, facts::slots("3 (4)"));
+    a.reshaping = true;
+    assert!(first_line(fail(&a, &path(3), false)).contains("without redundancy"));
+    assert!(fail(&a, &path(3), true).is_ok());
+}

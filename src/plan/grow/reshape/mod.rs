@@ -54,6 +54,12 @@ pub fn check(shape: &Shape, req: &GrowRequest, route: &Route, used: &[InUse]) ->
     if matches!(shape.bitmap, Now::Clustered) || (matches!(shape.bitmap, Now::File) && !route.first.is_empty()) {
         return Err(Refusal::new(cannot).hint(format!("first take its bitmap off: mdadm --grow {shown} --bitmap=none")));
     }
+    if let Some(new) = shape.parts.iter().find(|p| p.replacement && p.slot.is_some()) {
+        return Err(Refusal::new(cannot).hint(format!(
+            "{} replaces another member: mdadm --wait {shown}, or mdadm {shown} --fail {0} --remove {0}",
+            new.shown
+        )));
+    }
     chunk(shape, route)?;
     number(shape, req, route)?;
     if route.to.level == Level::Raid10 {
@@ -212,9 +218,9 @@ pub struct Start {
     pub held: bool,
     /// `stripe_cache_size` of before, where it is raised.
     pub cache: Option<u64>,
-    /// The steps, the last but one `sync_max` and the last the start itself.
+    /// The steps, the last the start itself; where nothing moves there is none, and `sync_max` stays.
     pub plan: Plan,
-    /// What takes them back while it has not started.
+    /// What takes them back while it has not started, each for itself; the kernel refuses the last one, as it has to.
     pub undo: Plan,
 }
 
@@ -263,14 +269,25 @@ pub fn start(shape: &Shape, route: &Route, moved: Option<Move>) -> Start {
     let bytes = |g: &Geometry| (g.chunk.0 * 512).to_string();
     store("chunk_size", bytes(from), bytes(to));
     store("layout", from.layout.to_string(), to.layout.to_string());
-    store("raid_disks", from.slots.to_string(), to.slots.to_string());
-    let first = (to.level != Level::Raid10).then(|| offset::first(from, to, member_sectors(shape), moved.as_ref()));
+    let still = moved.is_none() && at_once(route);
+    let held = to.level != Level::Raid10 && !still;
+    let first = held.then(|| offset::first(from, to, member_sectors(shape), moved.as_ref()));
     let first = first.filter(|r| r.reach() != r.end());
     if let Some(first) = &first {
         store("sync_max", "max".into(), first.as_sync(first.reach()).to_string());
     }
     let held = first.is_some();
-    plan.steps.push(shape.set("sync_action", "reshape"));
+    if from.slots != to.slots {
+        // Behind it only the start can fail.
+        plan.steps.push(shape.set("raid_disks", to.slots.to_string()));
+        if to.level != Level::Raid10 {
+            // The kernel takes the number that it has for no change; one that it always refuses makes it forget the other.
+            undo.steps.push(shape.set("raid_disks", "1"));
+        }
+    }
+    if !still {
+        plan.steps.push(shape.set("sync_action", "reshape"));
+    }
     Start { moved, held, cache: cache.and(shape.stripe_cache), plan, undo }
 }
 
@@ -298,6 +315,8 @@ pub mod tests {
             in_sync: true,
             faulty: false,
             journal: false,
+            bad: false,
+            replacement: false,
             size: 20_000,
             room: Some(30_000),
             offset: 2048,
@@ -358,12 +377,13 @@ pub mod tests {
                 "dev-sd1/new_offset = 1024",
                 "dev-sd2/new_offset = 1024",
                 "chunk_size = 524288",
-                "raid_disks = 4",
                 "sync_max = 1024",
+                "raid_disks = 4",
                 "sync_action = reshape",
             ]
         );
-        assert_eq!(lines(&start.undo)[..3], ["sync_max = max", "raid_disks = 3", "chunk_size = 65536"]);
+        assert_eq!(lines(&start.undo)[..2], ["sync_max = max", "chunk_size = 65536"]);
+        assert_eq!(lines(&start.undo).last().unwrap(), "raid_disks = 1");
         assert_eq!(start.cache, Some(256));
     }
 
