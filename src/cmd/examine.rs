@@ -39,7 +39,8 @@ enum Form {
 pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
     let common = &request.common;
     let named: Vec<PathBuf> = request.items.iter().map(|(_, path)| path.clone()).collect();
-    let devices = match named.is_empty() {
+    let walked = named.is_empty();
+    let devices = match walked {
         false => named,
         true if common.scan => match configured::devices(&Host::default(), conf, common) {
             Ok(devices) => devices,
@@ -53,8 +54,8 @@ pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
             return Exit::USAGE;
         }
     };
-    let ask =
-        Ask { metadata: common.metadata, scan: common.scan, prefer: common.prefer.clone(), homehost: homehost(common) };
+    let (metadata, scan, prefer) = (common.metadata, common.scan, common.prefer.clone());
+    let ask = Ask { metadata, scan, walked, prefer, homehost: homehost(common) };
     Run { form: form(common), common, ask, exit: Exit::OK, done: Vec::new() }.all(&devices)
 }
 
@@ -63,6 +64,8 @@ pub fn run(request: &MiscRequest, conf: &Conf) -> Exit {
 struct Ask {
     metadata: Option<Metadata>,
     scan: bool,
+    /// The paths are from a walk over the block devices.
+    walked: bool,
     prefer: Option<String>,
     homehost: Option<String>,
 }
@@ -229,8 +232,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn examine_device(path: &Path, device: &str, ask: &Ask) -> Result<Examined, Failure> {
-    // A scan has its paths from a walk over the block devices.
-    let opened = if ask.scan { RealDevice::open_block } else { RealDevice::open }(path, Access::Read);
+    let opened = if ask.walked { RealDevice::open_block } else { RealDevice::open }(path, Access::Read);
     let dev = opened.map_err(|e| Failure::Open(cannot_open(&e)))?;
     let what = match load(&dev, ask.metadata) {
         Ok(Some(Loaded::V1(minor, sb))) => What::Member(Box::new(member(&dev, minor, *sb, ask.homehost.as_deref()))),
