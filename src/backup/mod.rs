@@ -23,7 +23,7 @@ pub const HEADER_BYTES: usize = 512;
 /// Byte of a file at which data begins.
 pub const DATA_START: u64 = 4096;
 /// A window of a file or member is at most so many sectors: 1 GiB.
-const MOST_SECTORS: u64 = 1 << 21;
+pub const MOST_SECTORS: u64 = 1 << 21;
 
 const ONE: &[u8; 16] = b"md_backup_data-1";
 const TWO: &[u8; 16] = b"md_backup_data-2";

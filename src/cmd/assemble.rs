@@ -14,7 +14,7 @@ pub use self::report::arrays;
 pub(super) use self::search::already_active;
 use self::search::{Search, all_devices, running_arrays};
 use super::apply::{ApplyError, Session};
-use super::grow::worker;
+use super::grow::{after, worker};
 use super::print::{complain, out};
 use super::save;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
@@ -348,7 +348,14 @@ fn execute(
     let mut session = Session::new(host, &req.common);
     (session.lock, session.lock_to_the_end, session.array) = (lock, true, array);
     kernel_log::mark_start(&host.dev, devname, decision.sb.events());
+    let watched = decision.care.hold_at.is_some() && !wishes.readonly;
+    worker::may_write(host, devname, watched);
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
+    if req.update.as_deref() == Some("revert-reshape") {
+        for level in after::turned(decision.uuid)? {
+            complain(format!("note: {} would have become a {level} after its reshape, and does not now", wishes.shown));
+        }
+    }
     // udev may run programs that want it.
     session.lock = None;
     if decision.start.waits {
@@ -358,7 +365,7 @@ fn execute(
     if !req.common.is_quiet() {
         out(&format!("mdadm: {} {}\n", wishes.shown, decision.start.said));
     }
-    if decision.care.hold_at.is_some() && !wishes.readonly {
+    if watched {
         let job = worker::Job { devname: devname.to_owned(), backup: req.backup_file.clone() };
         worker::launch(host, &job)?;
     }

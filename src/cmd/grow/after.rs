@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::{Running, gather};
 use crate::cli::request::{BitmapChoice, Common, GrowRequest};
 use crate::cmd::wait::until_idle;
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
 use crate::host::saved::{self, DEFAULT_DIR, SavedDir};
 use crate::level::Level;
+use crate::plan::grow::level;
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::value::Maybe;
 use crate::sysfs::{ArrayDir, attr};
@@ -72,6 +74,16 @@ impl After {
     }
 }
 
+/// The reshape goes back: levels that were to follow it do not. Gives them.
+///
+/// # Errors
+/// They could not be taken out of the file.
+pub(in crate::cmd) fn turned(uuid: Uuid) -> Result<Vec<String>, Refusal> {
+    let Some(mut after) = After::load(uuid) else { return Ok(Vec::new()) };
+    let levels = std::mem::take(&mut after.levels);
+    after.keep(uuid).map(|()| levels)
+}
+
 /// Whether something is left to be done.
 pub(in crate::cmd) fn is_left(host: &Host, devname: &str) -> bool {
     let map = host.map().load().unwrap_or_default();
@@ -103,7 +115,8 @@ pub(in crate::cmd) fn finish(host: &Host, devname: &str) -> Result<(), Refusal> 
     let mut done = is_settled(&array);
     for word in &after.levels {
         let level = Level::parse(word);
-        done = done && (level == now(&array) || super::run(&GrowRequest { level, ..request() }) == Exit::OK);
+        let request = GrowRequest { level, ..request() };
+        done = done && (level == now(&array) || (moves_nothing(host, &request) && super::run(&request) == Exit::OK));
     }
     if done && after.lockless {
         let bitmap = Some(BitmapChoice::Lockless);
@@ -116,6 +129,14 @@ pub(in crate::cmd) fn finish(host: &Host, devname: &str) -> Result<(), Refusal> 
     let commands = after.commands(&shown.display().to_string());
     let refusal = Refusal::new(format!("the reshape of {} is done, but not what follows it", shown.display()));
     Err(commands.into_iter().fold(refusal, Refusal::hint))
+}
+
+/// Another reshape is nobody's wish: the one before may have been turned.
+fn moves_nothing(host: &Host, req: &GrowRequest) -> bool {
+    let Ok(array) = super::open(host, req) else { return false };
+    let running = Running { host, req, array, shown: Plan::default() };
+    let change = gather::shape(&running).and_then(|shape| level::plan(&shape, req));
+    change.is_ok_and(|change| matches!(change, level::Change::AtOnce(_)))
 }
 
 fn now(array: &ArrayDir) -> Option<Level> {

@@ -1,6 +1,6 @@
 //! `--grow`: changes to a running array, one file for each kind.
 
-mod after;
+pub(in crate::cmd) mod after;
 pub mod bitmap;
 mod bitmap_check;
 mod bitmap_gather;

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::after;
+use crate::backup::MOST_SECTORS;
+use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
@@ -65,6 +67,13 @@ pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
     let path = job.backup.clone().unwrap_or_else(|| backup_of(uuid));
     let step = first.step().saturating_mul(SECTOR_BYTES);
     let half = (watch::WINDOW / step.max(1)).max(1).saturating_mul(step);
+    if half / SECTOR_BYTES > MOST_SECTORS {
+        return Err(Refusal::new(format!("the stripes of {} are too large to be saved", job.devname))
+            .hint("nothing was changed; smaller chunks can be"));
+    }
+    if store::is_in_memory(&path) {
+        complain(format!("note: {} is in memory: a power cut while data is overwritten would lose it", path.display()));
+    }
     let made = store::Store::open(host, &job.devname, &path, uuid, half);
     // Nothing is under way that the file could tell of.
     made.and_then(|store| store.forget(first.position)).map_err(|why| {
@@ -138,6 +147,21 @@ fn by_systemd(host: &Host, job: &Job) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Says whether who looks after the array's reshape may make it writable: it was assembled read-only only until the first copy is saved.
+pub fn may_write(host: &Host, devname: &str, may: bool) {
+    let mark = mark(host, devname);
+    // Without it nothing is written: it is said then.
+    let _ = if may {
+        std::fs::create_dir_all(&host.run).and_then(|()| std::fs::File::create(mark)).map(drop)
+    } else {
+        std::fs::remove_file(mark)
+    };
+}
+
+fn mark(host: &Host, devname: &str) -> PathBuf {
+    host.run.join(format!("grow-{devname}.writable"))
+}
+
 /// The lock of the one who looks after an array's reshape; `None` while another has it.
 fn lock(host: &Host, devname: &str) -> std::io::Result<Option<Flock<std::fs::File>>> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -184,6 +208,10 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
             return after::finish(host, &job.devname);
         }
         return Err(Refusal::new(format!("there is no reshape to continue on {shown}")).with_exit(Exit::USAGE));
+    }
+    if array.get(attr::ARRAY_STATE) == Some(ArrayState::Readonly) && !mark(host, &job.devname).exists() {
+        return Err(Refusal::new(format!("the reshape of {shown} cannot go on: {shown} is read-only"))
+            .hint(format!("mdadm --readwrite {shown}; mdadm --grow --continue {shown}")));
     }
     watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job)?;
     after::finish(host, &job.devname)

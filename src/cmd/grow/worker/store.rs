@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -49,7 +49,8 @@ impl Store {
         if !meta.is_file() {
             return Err(format!("{} is no plain file", path.display()));
         }
-        let dev = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
+        let on = anonymous(meta.dev()).unwrap_or(meta.dev());
+        let dev = (nix::sys::stat::major(on), nix::sys::stat::minor(on));
         let dev = (u32::try_from(dev.0).unwrap_or(0), u32::try_from(dev.1).unwrap_or(0));
         if host.sysfs.block_name(dev).is_some_and(|name| stands_on(host, &name, devname, 0)) {
             if new {
@@ -124,6 +125,29 @@ impl Store {
         let _ = self.forget(position);
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// The device of a file system whose files name none that exists, as on btrfs: where it was mounted from.
+fn anonymous(dev: u64) -> Option<u64> {
+    if nix::sys::stat::major(dev) != 0 {
+        return None;
+    }
+    let number = format!("0:{}", nix::sys::stat::minor(dev));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&number))?;
+    let source = line.split_once(" - ")?.1.split(' ').nth(1)?;
+    let meta = std::fs::metadata(source).ok()?;
+    meta.file_type().is_block_device().then(|| meta.rdev())
+}
+
+/// Whether a file would be gone after a power cut.
+pub(super) fn is_in_memory(path: &Path) -> bool {
+    const RAMFS: u32 = 0x8584_58f6;
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    nix::sys::statfs::statfs(dir).is_ok_and(|fs| {
+        let kind = fs.filesystem_type();
+        kind == nix::sys::statfs::TMPFS_MAGIC || u32::try_from(kind.0).is_ok_and(|kind| kind == RAMFS)
+    })
 }
 
 /// Whether a block device is this array, or stands on it: a partition, or what device-mapper or md makes of it.

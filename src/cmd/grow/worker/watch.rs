@@ -13,6 +13,7 @@ use super::Job;
 use super::store::Store;
 use super::stripes::Members;
 use crate::blockio::ReadAt;
+use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::Host;
@@ -21,7 +22,7 @@ use crate::superblock::reshape::{self, Reshape};
 use crate::superblock::v0;
 use crate::superblock::v1::{SuperV1, read_any};
 use crate::sysfs::value::{ArrayState, Maybe, Slot, SyncAction};
-use crate::sysfs::{ArrayDir, attr};
+use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
 
@@ -61,10 +62,15 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
     let mut saver: Option<Saver> = None;
     let mut allowed = None;
     let mut saved_to = None;
+    let mut seats = Vec::new();
     loop {
         // Before the look, so that nothing is missed which is written down after it.
         let bell = w.bell();
         let Some((now, uuid)) = w.recorded_soon() else { break };
+        let seated = w.seats();
+        if w.is_under_way() {
+            seats = seated;
+        }
         // The kernel itself keeps a raid10 from going too far.
         let reach = if now.level == Level::Raid10 { now.end() } else { now.reach() };
         let critical = now.overwrites();
@@ -106,8 +112,8 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         return Err(w.stopped("no member's superblock tells of it"));
     }
     if w.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running) {
+        w.forget_all(&seats);
         w.end_is_written()?;
-        w.forget_stripes();
         w.suspend(0, 0)?;
         saver.iter().for_each(|s| s.done(0));
     }
@@ -249,6 +255,34 @@ impl Watched<'_> {
         }
     }
 
+    /// Members and their slots.
+    fn seats(&self) -> Vec<(String, u32)> {
+        let seat = |m: MemberDir| match m.get(attr::SLOT) {
+            Some(Slot::At(slot)) => Some((m.name().to_owned(), slot)),
+            _ => None,
+        };
+        self.array.members().into_iter().filter_map(seat).collect()
+    }
+
+    /// The same where a rebuild began as soon as the reshape was over: that member lacks rows for good, and is failed.
+    fn forget_all(&self, before: &[(String, u32)]) {
+        let late: Vec<String> = self.seats().into_iter().filter(|s| !before.contains(s)).map(|s| s.0).collect();
+        if before.is_empty() || late.is_empty() {
+            return self.forget_stripes();
+        }
+        let _ = self.array.store(attr::SYNC_ACTION, "frozen");
+        self.forget_stripes();
+        for member in self.array.members().into_iter().filter(|m| late.iter().any(|name| name == m.name())) {
+            let (name, shown) = (member.name(), &self.shown);
+            let failed = member.store(attr::STATE, "faulty").map_or_else(|e| e.to_string(), |()| "it is failed".into());
+            complain(format!(
+                "{name} took a slot of {shown} before the stripe cache could be emptied and lacks what was reshaped last: {failed}; \
+                 mdadm {shown} --remove {name}, mdadm --zero-superblock /dev/{name}, mdadm {shown} --add /dev/{name}"
+            ));
+        }
+        let _ = self.array.store(attr::SYNC_ACTION, "idle");
+    }
+
     /// It is neither done nor stopped.
     fn is_under_way(&self) -> bool {
         self.array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some()
@@ -259,6 +293,7 @@ impl Watched<'_> {
     fn go(&self) -> Result<(), Refusal> {
         if self.array.get(attr::ARRAY_STATE) == Some(ArrayState::Readonly) {
             self.store("array_state", "active")?;
+            super::may_write(self.host, self.array.devname(), false);
         }
         if self.let_go.get() || self.array.get(attr::SYNC_ACTION) != Some(SyncAction::Frozen) {
             return Ok(());
@@ -293,7 +328,7 @@ impl Watched<'_> {
 
     /// The reshape as it would be found after a crash now: of the superblocks on the members that are in the array, the least advanced.
     fn recorded(&self) -> Option<(Reshape, Uuid)> {
-        let read = |member: crate::sysfs::MemberDir| -> Option<SuperV1> {
+        let read = |member: MemberDir| -> Option<SuperV1> {
             if !matches!(member.get(attr::SLOT), Some(Slot::At(_))) {
                 return None;
             }

@@ -154,6 +154,11 @@ pub fn given(shape: &Shape, from: &Geometry, to: &Geometry, member: u64, wanted:
         if moves > has {
             return Err(format!("there is room on {shown} to move data by {has} sectors, and {moves} are wanted"));
         }
+        if moves >= unit && !moves.is_multiple_of(unit) {
+            return Err(format!(
+                "data must move by whole chunks of {unit} sectors, and that of {shown} would by {moves}"
+            ));
+        }
         by = by.min(moves);
     }
     if by < unit {
