@@ -302,6 +302,10 @@ fn where_nothing_has_to_move_it_is_done_at_once() {
     mdadm("--stop /dev/md0").ok();
 
     create("-l6 -c64 -p parity-last", 4);
+    let plan = mdadm("--grow /dev/md0 -l0 --plan").ok();
+    // What waits while the level changes must not be larger than the kernel's raid0 can split.
+    assert!(plan.stdout.contains("queue/max_sectors_kb = 64"), "{plan:?}");
+    is("raid6", 4, 64);
     mdadm("--grow /dev/md0 -l0").ok();
     is("raid0", 2, 64);
     assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);

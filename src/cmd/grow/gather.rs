@@ -16,7 +16,7 @@ use crate::superblock::foreign::{InUse, in_use};
 use crate::superblock::v1::{self, Minor, SUPER_BYTES, SuperV1};
 use crate::superblock::{Version, v0};
 use crate::sysfs::value::{ArrayState, Slot, SyncAction};
-use crate::sysfs::{MemberDir, attr};
+use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::units::{SECTOR_BYTES, Sectors};
 
 /// Sectors behind the start of a superblock that the kernel keeps data away from.
@@ -57,6 +57,7 @@ pub(super) fn shape(running: &Running<'_>) -> Result<Shape, Refusal> {
         size: sysfs.get(attr::COMPONENT_SIZE).unwrap_or(0),
         offered: sysfs.size_sectors().unwrap_or(0) / 2,
         resync_pending: sysfs.text(attr::RESYNC_START.name()).ok().flatten().is_some_and(|t| t.trim() != "none"),
+        request: request(sysfs),
         stripe_cache: sysfs.get(attr::STRIPE_CACHE_SIZE),
         limited: sysfs.get(attr::ARRAY_SIZE).and_then(|m| m.some()),
         readonly: matches!(state, Some(ArrayState::Readonly | ArrayState::ReadAuto)),
@@ -169,6 +170,11 @@ fn super_behind(device: &RealDevice, data_end: u64) -> Option<SuperV1> {
         device.read_at(at.checked_mul(SECTOR_BYTES)?, &mut bytes).ok()?;
         SuperV1::from_bytes(&bytes).filter(|sb| sb.super_offset() == at)
     })
+}
+
+/// KiB of the largest request.
+pub(super) fn request(sysfs: &ArrayDir) -> Option<u64> {
+    sysfs.text("../queue/max_sectors_kb").ok().flatten()?.trim().parse().ok()
 }
 
 /// What is on the array.

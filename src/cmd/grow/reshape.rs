@@ -105,7 +105,16 @@ fn step_by_step(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -
     let done = takeover.plans.iter().try_for_each(|plan| running.execute_patiently(plan));
     let thawed = if takeover.to.is_redundant() { Ok(()) } else { running.execute(&shape.freeze(false)) };
     done.and(thawed)?;
-    running.execute_patiently(&takeover.last)
+    set_level(running, shape, takeover.to, &takeover.last)
+}
+
+/// With requests that fit both levels; the new one says itself how large they are.
+pub(super) fn set_level(running: &mut Running<'_>, shape: &Shape, to: Level, plan: &Plan) -> Result<(), Refusal> {
+    let Some((narrow, back)) = shape.narrow(to) else { return running.execute_patiently(plan) };
+    running.execute(&Plan { steps: vec![narrow] })?;
+    running.execute_patiently(plan).inspect_err(|_| {
+        let _ = running.execute(&Plan { steps: vec![back] });
+    })
 }
 
 /// The devices of `--add` can be opened, alone.

@@ -1,7 +1,7 @@
 //! Starts a reshape: levels before it, new members, the places that data moves to, and who looks after it.
 
 use super::after::{self, After};
-use super::reshape::{add, can_be_added, take_over};
+use super::reshape::{add, can_be_added, set_level, take_over};
 use super::{Running, bitmap, bitmap_gather, gather, worker};
 use crate::cli::request::GrowRequest;
 use crate::error::Refusal;
@@ -148,7 +148,8 @@ fn levels(running: &mut Running<'_>, shape: &Shape, levels: &[Level], taken: &mu
     let mut before = shape.level;
     for level in levels {
         let plan = Plan { steps: vec![shape.set("level", level.name()), shape.set("sync_action", "frozen")] };
-        running.execute_patiently(&plan).map_err(|e| {
+        let now = Shape { level: before, request: gather::request(&running.array.sysfs), ..shape.clone() };
+        set_level(running, &now, *level, &plan).map_err(|e| {
             let line = format!("{}: could not set level to {}", shape.shown, level.name());
             e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
         })?;
@@ -259,7 +260,9 @@ fn give_up(running: &mut Running<'_>, shape: &Shape, taken: &[Level], mut refusa
         let _ = running.execute_patiently(&Plan { steps: out.collect() });
     }
     for level in taken.iter().rev() {
-        if let Err(e) = running.execute_patiently(&Plan { steps: vec![shape.set("level", level.name())] }) {
+        let now = Shape { request: gather::request(&running.array.sysfs), ..shape.clone() };
+        let plan = Plan { steps: vec![shape.set("level", level.name())] };
+        if let Err(e) = set_level(running, &now, *level, &plan) {
             let what = e.lines.first().cloned().unwrap_or_default();
             refusal = refusal.hint(format!("{} stays as it is: {what}", shape.shown));
             break;

@@ -8,6 +8,12 @@ use crate::plan::sync_action;
 use crate::superblock::Version;
 use crate::units::Sectors;
 
+/// Of the array's queue, from `md/` on.
+const MAX_REQUEST: &str = "../queue/max_sectors_kb";
+/// KiB: a page, and 256 of them.
+const LEAST_REQUEST: u64 = 4;
+const MOST_OF_PARITY: u64 = 1024;
+
 /// A member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -70,6 +76,8 @@ pub struct Shape {
     pub syncs: bool,
     /// Something is not in sync, though nothing runs.
     pub resync_pending: bool,
+    /// KiB of the largest request (`max_sectors_kb`).
+    pub request: Option<u64>,
     /// Stripes that raid4/5/6 keep in memory.
     pub stripe_cache: Option<u64>,
     /// Its bitmap.
@@ -142,6 +150,20 @@ impl Shape {
     #[must_use]
     pub fn set_part(&self, part: &Part, attr: &str, value: impl Into<String>) -> Step {
         self.set(&format!("dev-{}/{attr}", part.name), value)
+    }
+
+    /// Before a change of level: requests small enough for the new one too. Those that wait while it changes were cut for the
+    /// old one; raid0 splits one in two at most (`raid0_make_request`), and sends the rest to a wrong place, raid4/5/6 take
+    /// 256 pages (`RAID5_MAX_REQ_STRIPES`). The way back is the second step.
+    #[must_use]
+    pub fn narrow(&self, to: Level) -> Option<(Step, Step)> {
+        let most = match to {
+            Level::Raid0 if self.chunk.0 > 0 => (self.chunk.0 / 2).max(LEAST_REQUEST),
+            Level::Raid4 | Level::Raid5 | Level::Raid6 => MOST_OF_PARITY,
+            _ => return None,
+        };
+        let now = self.request.filter(|now| *now > most)?;
+        Some((self.set(MAX_REQUEST, most.to_string()), self.set(MAX_REQUEST, now.to_string())))
     }
 
     /// Holds sync actions back, or lets them go; nothing where they are held back already, or there are none.

@@ -338,6 +338,7 @@ pub mod tests {
             frozen: false,
             syncs: true,
             resync_pending: false,
+            request: Some(1280),
             stripe_cache: Some(256),
             bitmap: Now::None,
             log: None,
@@ -424,5 +425,19 @@ pub mod tests {
         let offset = shape(Level::Raid10, 128, 4, 0x1_0201);
         assert!(fine(&offset, &asked(|r| r.layout = Some("n2".into()))));
         assert!(!fine(&offset, &asked(|r| r.chunk = Some(Sectors(64)))));
+    }
+
+    #[test]
+    fn requests_that_wait_while_the_level_changes_fit_the_new_one() {
+        let step = |it: &Shape, to| it.narrow(to).map(|(step, back)| lines(&Plan { steps: vec![step, back] }));
+        let mut it = shape(Level::Raid5, 128, 3, 5);
+        assert_eq!(
+            step(&it, Level::Raid0).unwrap(),
+            ["../queue/max_sectors_kb = 64", "../queue/max_sectors_kb = 1280"]
+        );
+        assert_eq!(step(&it, Level::Raid6).unwrap()[0], "../queue/max_sectors_kb = 1024");
+        assert_eq!(step(&it, Level::Raid1), None);
+        it.request = Some(64);
+        assert_eq!(step(&it, Level::Raid0), None);
     }
 }
