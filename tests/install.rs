@@ -1,9 +1,12 @@
 //! `make install`: all files are where systems look for them, and call the program that was installed.
 #![allow(clippy::unwrap_used)]
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use mdadm::cli::{self, Request};
 
 fn install(prefix: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -65,4 +68,26 @@ fn rules_and_units_call_the_program_where_it_is_installed() {
         }
     }
     assert!(calls >= 6, "{calls}");
+}
+
+#[test]
+fn what_units_start_is_what_the_program_takes() {
+    let dir = install("/usr");
+    let units = dir.path().join("usr/lib/systemd/system");
+    let mut calls = 0;
+    for name in files(&units) {
+        let text = fs::read_to_string(units.join(&name)).unwrap();
+        let starts =
+            text.lines().filter_map(|l| l.strip_prefix("Exec")?.split_once('=')?.1.strip_prefix("/usr/sbin/mdadm "));
+        for line in starts {
+            let line = line.replace("%i", "md127").replace("%I", "md127");
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let request = cli::parse(&words).unwrap_or_else(|e| panic!("{name}: {line}: {}", e.text));
+            assert!(!matches!(request, Request::Show(_) | Request::NotYet(_)), "{name}: {line}");
+            calls += 1;
+        }
+    }
+    assert_eq!(calls, 6);
+    // and it is no parser that takes all
+    assert!(cli::parse(&["--check=begin".into(), "--scan".into()]).is_err());
 }

@@ -55,6 +55,29 @@ fn mail_sink() {
     sh("chmod +x /usr/sbin/sendmail; touch /mnt/mails");
 }
 
+/// All keys are in docs/json.md, and all that a table has there are keys.
+#[track_caller]
+fn is_documented(json: &serde_json::Value) {
+    let schema = json["schema"].as_str().unwrap();
+    let docs = include_str!("../docs/json.md");
+    let section = docs.split(&format!("\n## {schema}\n")).nth(1).and_then(|s| s.split("\n## ").next()).unwrap();
+    let words: Vec<&str> = section.split('`').skip(1).step_by(2).collect();
+    let mut values = vec![json];
+    while let Some(value) = values.pop() {
+        values.extend(value.as_array().into_iter().flatten());
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            assert!(key == "schema" || words.contains(&key.as_str()), "{schema}: {key} is not in docs/json.md");
+            // what the device tells of itself has no fixed keys
+            values.extend((key != "identity").then_some(inner));
+        }
+    }
+    for cell in section.lines().filter_map(|l| l.strip_prefix("| `")?.split('|').next()) {
+        for key in format!("`{cell}").split('`').skip(1).step_by(2) {
+            assert!(json.get(key).is_some(), "{schema}: {key} is in docs/json.md only");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_fault_is_not_told_as_one() {
     mail_sink();
@@ -165,6 +188,7 @@ fn a_degraded_array_at_the_start_is_told_with_who_is_missing() {
     let json: serde_json::Value =
         serde_json::from_str(&mdadm("--monitor --oneshot --json /dev/md0").ok().stdout).unwrap();
     assert_eq!(json["schema"], "mdadm-rs/event/1");
+    is_documented(&json);
     assert_eq!((&json["event"], &json["severity"]), (&"DegradedArray".into(), &"critical".into()));
     assert_eq!((&json["missing"][0]["slot"], &json["missing"][0]["path"]), (&1.into(), &d[1].as_str().into()));
     // --detail knows which disk is missing, and of those that are there what is on their labels
@@ -234,6 +258,12 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
     let taken = "\nmdadm: TestMessage of /dev/md0: /usr/sbin/sendmail took the mail to root\n";
     assert!(tried.stderr.contains(taken), "{}", tried.stderr);
     sh("rm /usr/sbin/sendmail /mnt/program");
+    // The name of a program is no command for a shell.
+    let bad = "--program=/mnt/run;touch /mnt/x";
+    let tried = run(env!("CARGO_BIN_EXE_mdadm"), &["--monitor", "--scan", "--oneshot", "--test", bad], "").ok();
+    let why = "mdadm: /mnt/run;touch /mnt/x: TestMessage of /dev/md0: cannot be run: No such file or directory\n";
+    assert!(tried.stderr.contains(why), "{}", tried.stderr);
+    assert!(!fs::exists("/mnt/x").unwrap() && !fs::exists("/mnt/program").unwrap());
     let monitor = Monitor::start("--scan --mail=root --program=/mnt/run --delay=1");
     Monitor::tells("NewArray");
     for n in [1, 2] {
@@ -452,6 +482,14 @@ fn a_daemon_has_its_file_and_there_is_one_that_shares() {
         mdadm("--monitor --scan --oneshot").ok().stdout,
         "mdadm: NewArray event detected on md device /dev/md0\n"
     );
+    // One that shares none stays beside it, also with --scan, and is not the one that shares after that.
+    let mut beside = Monitor::start("--scan --no-sharing");
+    Monitor::tells("NewArray event detected on md device /dev/md0");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    Monitor::tells("Fail event detected on md device /dev/md0");
+    assert_eq!((beside.ended(), fs::read_to_string("/mnt/err").unwrap().as_str()), (None, ""));
+    assert_eq!(fs::read_to_string("/run/mdadm/autorebuild.pid").unwrap().trim(), pid);
+    drop(beside);
     sh(&format!("kill {pid}"));
     wait_until(LONG, "the daemon is gone", || !fs::exists(format!("/proc/{pid}")).unwrap());
     let id =
@@ -511,6 +549,7 @@ fn health_and_metrics_say_how_the_arrays_are() {
     let json: serde_json::Value = serde_json::from_str(&inactive.stdout).unwrap();
     let one = json.as_array().unwrap().iter().find(|a| a["status"] == "critical").unwrap();
     assert_eq!((&one["schema"], &one["raid_devices"]), (&"mdadm-rs/health/1".into(), &0.into()));
+    is_documented(one);
     assert!(one["reasons"][0].as_str().unwrap().starts_with("is not started"));
     assert_eq!(health("/dev/md7").stdout, "/dev/md7: critical: there is no such array\n");
     // a full disk: said once, and the monitor goes on
@@ -605,6 +644,7 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     assert!(Monitor::out().contains("was interrupted"), "{}", Monitor::out());
     let json: serde_json::Value = serde_json::from_str(&check("status --json /dev/md1").ok().stdout).unwrap();
     assert_eq!((&json[0]["schema"], json[0]["complete"].as_array().unwrap().len()), (&"mdadm-rs/check/1".into(), 2));
+    is_documented(&json[0]);
     let complete = &json[0]["complete"];
     assert_eq!(complete[0]["differing"], serde_json::json!([[start, start + 16]]));
     assert_eq!((&complete[0]["differing_are_all"], &complete[1]["differing_are_all"]), (&true.into(), &false.into()));

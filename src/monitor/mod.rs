@@ -14,7 +14,7 @@ mod wait;
 mod wanted;
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alert::{Alerts, Whom};
 use daemon::Role;
@@ -36,6 +36,8 @@ use crate::host::saved;
 
 /// mdadm(8), `--delay`.
 const DELAY_SECONDS: u32 = 60;
+/// How often an array is looked at that is about to be told of.
+const SOON: Duration = Duration::from_secs(1);
 /// How long programs and mails may take when the monitor is ended by SIGTERM.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// mdadm(8), RebuildNN.
@@ -79,6 +81,7 @@ pub fn run(request: &MonitorRequest, conf: &Conf) -> Exit {
         members: Members::load(Path::new(saved::DEFAULT_DIR)),
         alerts: Alerts::default(),
         metrics: request.metrics.as_deref().map(Metrics::new),
+        unhurried: None,
     };
     match background(request) {
         Ok(Role::Daemon) => {}
@@ -119,7 +122,12 @@ fn background(request: &MonitorRequest) -> std::io::Result<Role> {
 }
 
 fn rules(request: &MonitorRequest) -> Rules {
-    Rules { scan: request.common.scan, test: request.common.test, increment: request.increment.unwrap_or(INCREMENT) }
+    Rules {
+        scan: request.common.scan,
+        test: request.common.test,
+        increment: request.increment.unwrap_or(INCREMENT),
+        hurried: false,
+    }
 }
 
 fn delay(request: &MonitorRequest, conf: &Conf) -> u32 {
@@ -152,6 +160,8 @@ struct Monitor<'a> {
     members: Members,
     alerts: Alerts,
     metrics: Option<Metrics>,
+    /// The last look that was no hurried one.
+    unhurried: Option<Instant>,
 }
 
 fn introduce(request: &MonitorRequest, whom: &Whom, delay: Duration) {
@@ -220,6 +230,11 @@ impl Monitor<'_> {
         if !reader.look()? && !self.watch.is_impatient() && !self.watch.any_lost() {
             return Ok(());
         }
+        let hurried = self.unhurried.is_some_and(|last| last.elapsed() < SOON * 9 / 10);
+        self.watch.hurry(hurried);
+        if !hurried {
+            self.unhurried = Some(Instant::now());
+        }
         let now = reader.arrays.clone();
         let memory = self.members.memory();
         let events = self.watch.look(&now, &memory);
@@ -270,7 +285,6 @@ impl Monitor<'_> {
     /// How long to wait at most for the kernel's next notice: it tells of no progress, and not of what does not happen.
     fn timeout(&self) -> Duration {
         const PROGRESS: Duration = Duration::from_secs(5);
-        const SOON: Duration = Duration::from_secs(1);
         let mut timeout = self.delay;
         if self.watch.is_syncing() {
             timeout = timeout.min(PROGRESS);

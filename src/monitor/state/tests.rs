@@ -40,7 +40,7 @@ fn array(text: &str, sync: &str) -> Array {
     }
 }
 
-const SCAN: Rules = Rules { scan: true, test: false, increment: 20 };
+const SCAN: Rules = Rules { scan: true, test: false, increment: 20, hurried: false };
 
 fn named(events: &[Event]) -> Vec<String> {
     events.iter().map(|e| e.what.name() + &e.what.member().map_or(String::new(), |m| format!(" {m}"))).collect()
@@ -159,6 +159,15 @@ fn an_initial_build_is_no_fault_but_one_that_fails_is() {
     // a spare that the kernel does not take
     let spare = ("a0U b1U c-S", "");
     assert_eq!(last(&[spare, spare, spare]), "DegradedArray");
+    // looks for the sake of other arrays, one upon another, take none of its time
+    let mut watch = Watch::new(SCAN, Vec::new());
+    let mut look = |hurried| {
+        watch.hurry(hurried);
+        named(&watch.look(&[array(spare.0, spare.1)], &Memory::new()))
+    };
+    assert_eq!(look(false), ["NewArray"]);
+    assert!((0..10).all(|_| look(true).is_empty()) && look(false).is_empty());
+    assert_eq!(look(false), ["DegradedArray"]);
     let readonly = Array { readonly: true, ..array("a0U b1U c-S", "") };
     let events = Watch::new(SCAN, Vec::new()).look(&[readonly], &Memory::new());
     assert_eq!(named(&events), ["NewArray", "DegradedArray"]);

@@ -7,7 +7,7 @@ use super::{Array, Condition, Event, Subject, What};
 use crate::uuid::Uuid;
 
 /// Looks at an array that nothing rebuilds until that is told, where it was not plain at once: the kernel takes a spare a moment
-/// after the start, and goes from one recovery to the next by way of none.
+/// after the start, and goes from one recovery to the next by way of none. Where many arrays start, looks come one upon another.
 const PATIENCE: u8 = 3;
 
 /// An array named on the command line or in the configuration.
@@ -34,6 +34,8 @@ pub struct Rules {
     pub test: bool,
     /// `--increment`, percent.
     pub increment: u32,
+    /// The look comes soon after another one, because of some array: that uses up no patience.
+    pub hurried: bool,
 }
 
 /// Which slots of which arrays were once seen to be in sync, also by monitors of before.
@@ -80,6 +82,11 @@ impl Watch {
     pub fn new(rules: Rules, wanted: Vec<Wanted>) -> Watch {
         let arrays = wanted.into_iter().map(|wanted| Watched { wanted, ..Watched::default() }).collect();
         Watch { rules, arrays, tested: false }
+    }
+
+    /// Whether the next look comes soon after the one before.
+    pub fn hurry(&mut self, hurried: bool) {
+        self.rules.hurried = hurried;
     }
 
     /// Another configuration: what was seen stays, names and wishes are the new ones'.
@@ -251,7 +258,7 @@ impl Watched {
         let mut what = change::between(before, now, rules.increment);
         let Trouble::Waiting(looks) = self.trouble else { return what };
         let told = what.iter().any(|w| matches!(w, What::Fail(_) | What::FailSpare(_)));
-        self.trouble = match looks.saturating_add(1) {
+        self.trouble = match looks.saturating_add(u8::from(!rules.hurried)) {
             _ if now.missing_slots().is_empty() || told => Trouble::None,
             _ if now.is_attended() => Trouble::Waiting(0),
             looks if looks < PATIENCE => Trouble::Waiting(looks),
