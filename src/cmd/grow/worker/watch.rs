@@ -77,7 +77,12 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
         saved_to = saved_to.filter(|to| !now.is_at(*to));
         if saver.is_none() && (critical || w.suspended() != (0, 0) && place(w, job, uuid).exists()) {
-            let found = Saver::open(w, job, &now, uuid).map_err(|why| w.stopped(&why))?;
+            let found = match Saver::open(w, job, &now, uuid) {
+                Ok(found) => found,
+                // The array was stopped meanwhile.
+                Err(_) if !w.is_under_way() => break,
+                Err(why) => return Err(w.stopped(&why)),
+            };
             // Another one began with this window and is gone.
             saved_to = found.under_way(w, &now);
             if critical && saved_to.is_none() {
@@ -87,7 +92,11 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         }
         match &mut saver {
             _ if saved_to.is_some() => {}
-            Some(saver) if critical => saved_to = Some(saver.next(w, &now)?),
+            Some(saver) if critical => match saver.next(w, &now) {
+                Ok(to) => saved_to = Some(to),
+                Err(_) if !w.is_under_way() => break,
+                Err(e) => return Err(e),
+            },
             _ => {
                 saver.take().iter().for_each(|s| s.done(now.position));
                 w.suspend(0, 0)?;
