@@ -59,12 +59,14 @@ fn begin(begun: &Begun) -> Vec<String> {
         let mut worker = look_after(begun.backup);
         moved_on();
         if begun.moves.is_none() {
-            // Well within what is saved: at its end nothing would have to be put back.
+            // Well within what is saved, and slowly: at its end nothing would have to be put back.
+            vm::sync_speed(400, 400);
             let left = || attr("md0", "sync_max").parse::<u64>().unwrap_or(0).saturating_sub(2 * done().unwrap_or(0));
             wait_until(Duration::from_secs(20), "a window has begun", || left() > 1200);
         }
         mdadm("--stop /dev/md0").ok();
         assert!(worker.wait().unwrap().success());
+        vm::sync_speed(2500, 2500);
     }
     all
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(200);
 
 /// From what, with which commands in order, to what.
 struct Case {
