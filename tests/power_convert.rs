@@ -49,7 +49,7 @@ fn soak_power_cuts_at_any_moment_of_a_change_of_the_bitmap() {
         ("--level=5 --raid-devices=3 --chunk=64 --force", 3),
         ("--level=6 --raid-devices=4 --chunk=64 --force", 4),
     ];
-    for seed in seeds() {
+    for seed in vm::seeds(1) {
         let (shape, members) = levels[(seed % 4) as usize];
         let change = CHANGES[(seed / 4 % 4) as usize];
         let ms = mix(seed, 77) % 1500;
@@ -66,13 +66,8 @@ enum Cut {
     After(u64),
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
-    number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS")
-}
-
 fn campaign(shape: &str, members: usize, salt: u64) {
-    for seed in seeds() {
+    for seed in vm::seeds(1) {
         let (from, to) = CHANGES[(seed + salt) as usize % CHANGES.len()];
         let step = 1 + mix(seed, salt) % STEPS;
         println!(

@@ -25,9 +25,7 @@ const CHANGES: [Change; 5] = [
 
 #[test]
 fn soak_what_overwrites_itself_survives_power_cuts() {
-    let number = |name: &str, other| std::env::var(name).map_or(other, |n| n.parse::<u64>().unwrap());
-    let first = number("SOAK_FIRST", 1);
-    for seed in first..first + number("SOAK_SEEDS", 2) {
+    for seed in vm::seeds(2) {
         println!("\nseed {seed}: {}", one_seed(seed));
     }
 }

@@ -7,7 +7,7 @@ mod vm;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vm::{MIB, Members, attr, boot_self, disk_file, mdadm, mix, verify_pattern, write_pattern};
+use vm::{MIB, Members, attr, boot_self, mdadm, mix, verify_pattern, write_pattern};
 
 const DISK: u64 = 44 * MIB;
 /// Within the first size.
@@ -18,21 +18,14 @@ const LONGEST: u64 = 2500;
 
 #[test]
 fn soak_a_lockless_raid5_grows_over_power_cuts() {
-    let number = |name: &str, other| std::env::var(name).map_or(other, |n| n.parse::<u64>().unwrap());
-    let first = number("SOAK_FIRST", 1);
-    for seed in first..first + number("SOAK_SEEDS", 2) {
+    for seed in vm::seeds(2) {
         println!("\nseed {seed}: {}", one_seed(seed));
     }
 }
 
 fn one_seed(seed: u64) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    // Random members: no parity is right by luck.
-    let disk = |n: u64| {
-        let disk = disk_file(dir.path(), &format!("disk{n}"), DISK);
-        write_pattern(disk.to_str().unwrap(), 0, DISK, mix(seed, n));
-        disk
-    };
+    let disk = |n: u64| vm::random_disk(dir.path(), &format!("disk{n}"), DISK, mix(seed, n));
     let disks: Vec<PathBuf> = (0..3).map(disk).collect();
     let mut guest = boot_self(&disks, "guest_creates_and_grows", &[]);
     guest.wait_for("growing");

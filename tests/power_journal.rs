@@ -26,8 +26,7 @@ fn soak_a_ppl_closes_the_write_hole() {
 }
 
 fn campaign(log: &str, disks: usize) {
-    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
-    for seed in number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS") {
+    for seed in vm::seeds(1) {
         println!("\nseed {seed}: {log}: {}", one_seed(log, disks, seed));
     }
 }

@@ -7,10 +7,10 @@
 #[path = "vm/mod.rs"]
 mod vm;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use vm::writes::{self, SECOND_LIFE};
-use vm::{MIB, Members, boot_self, disk_file, mix, write_pattern};
+use vm::{MIB, Members, boot_self, mix};
 
 const DISK: u64 = 72 * MIB;
 #[test]
@@ -34,8 +34,7 @@ fn soak_raid6_keeps_acknowledged_writes_over_power_cuts() {
 }
 
 fn campaign(shape: &str, members: usize) {
-    let number = |name: &str| std::env::var(name).map_or(1, |n| n.parse::<u64>().unwrap());
-    for seed in number("SOAK_FIRST")..number("SOAK_FIRST") + number("SOAK_SEEDS") {
+    for seed in vm::seeds(1) {
         println!("\nseed {seed}: {shape}: {}", one_seed(shape, members, seed));
     }
 }
@@ -43,7 +42,9 @@ fn campaign(shape: &str, members: usize) {
 /// Created, written to and cut off; assembled, written to while it resyncs and cut off; assembled, resynced and checked.
 fn one_seed(shape: &str, members: usize, seed: u64) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let disks: Vec<PathBuf> = (0..members).map(|n| garbage_disk(dir.path(), n, mix(seed, 1000 + n as u64))).collect();
+    let disks: Vec<PathBuf> = (0..members)
+        .map(|n| vm::random_disk(dir.path(), &format!("disk{n}"), DISK, mix(seed, 1000 + n as u64)))
+        .collect();
     let nodes: Vec<String> = ('a'..).take(members).map(|letter| format!("/dev/ubd{letter}")).collect();
     let acknowledged = (20 + mix(seed, 1) % 100, SECOND_LIFE + mix(seed, 2) % 60);
     let metadata = ["1.0", "1.2", "1.1"][seed as usize % 3];
@@ -69,12 +70,6 @@ fn one_seed(shape: &str, members: usize, seed: u64) -> String {
     assert!(members.written_chunks() > 0, "seed {seed}, {shape}: no chunk is written");
     let checked = out.stdout.lines().find(|line| line.ends_with("are right")).unwrap();
     format!("{checked}; members agree on all {} written chunks", members.written_chunks())
-}
-
-fn garbage_disk(dir: &Path, n: usize, seed: u64) -> PathBuf {
-    let disk = disk_file(dir, &format!("disk{n}"), DISK);
-    write_pattern(disk.to_str().unwrap(), 0, DISK, seed);
-    disk
 }
 
 fn env(name: &str) -> String {

@@ -128,10 +128,7 @@ impl Run<'_> {
             (device, found)
         });
         readers.wait(wait);
-        for path in readers.silent() {
-            let seconds = wait.as_secs();
-            print::complain(format!("{} does not answer, and is left out after {seconds} seconds", shown(&path)));
-        }
+        readers.silent().iter().for_each(|path| print::left_out(path, wait));
         readers.take().into_iter().all(|(device, found)| self.tell(device, found))
     }
 

@@ -37,6 +37,15 @@ impl Loaded {
     }
 }
 
+/// The superblock of md's own metadata, what a 0.90 one says in terms of 1.x; `None` where there is none that can be read.
+#[must_use]
+pub fn superblock(dev: &dyn ReadAt) -> Option<SuperV1> {
+    match v1::read_any(dev).ok().flatten() {
+        Some((_, sb)) => Some(sb),
+        None => v0::read(dev).ok().flatten().map(|sb| sb.as_v1(dev.size())),
+    }
+}
+
 /// Finds the metadata; `None` where there is none of the wanted format.
 ///
 /// # Errors

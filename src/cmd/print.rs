@@ -2,8 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::output::escape;
 
 /// Stdout is for one report; all else goes to stderr.
 static REPORT_ONLY: AtomicBool = AtomicBool::new(false);
@@ -88,4 +92,10 @@ fn to_stderr(text: &str) {
 /// One line on stderr behind `mdadm: `.
 pub fn complain(line: impl Display) {
     err(&format!("mdadm: {line}\n"));
+}
+
+/// Of a device that did not answer in time.
+pub fn left_out(path: &Path, after: Duration) {
+    let shown = escape::text(path.as_os_str().as_encoded_bytes());
+    complain(format!("{shown} does not answer, and is left out after {} seconds", after.as_secs()));
 }

@@ -8,7 +8,7 @@ use crate::layout;
 use crate::level::{Level, MOST_RAID6};
 
 /// Slots that any superblock can name.
-const MOST_SLOTS: u32 = 1920;
+pub const MOST_SLOTS: u32 = 1920;
 
 /// How the array's data lies on the members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

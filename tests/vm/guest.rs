@@ -1,6 +1,6 @@
 //! Guests that a test on the host boots itself, to cut their power and boot again on the same disks.
 
-use super::{Output, status};
+use super::{Output, status, write_pattern};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,21 @@ pub fn disk_file(dir: &Path, name: &str, bytes: u64) -> PathBuf {
     let path = dir.join(name);
     fs::File::create_new(&path).unwrap().set_len(bytes).unwrap();
     path
+}
+
+/// The same full of what `seed` decides: no parity is right by luck.
+#[track_caller]
+pub fn random_disk(dir: &Path, name: &str, bytes: u64, seed: u64) -> PathBuf {
+    let path = disk_file(dir, name, bytes);
+    write_pattern(path.to_str().unwrap(), 0, bytes, seed);
+    path
+}
+
+/// The seeds of a campaign: `SOAK_SEEDS` of them, or so many, from `SOAK_FIRST` (1) on.
+pub fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str, other| std::env::var(name).map_or(other, |n| n.parse::<u64>().unwrap());
+    let first = number("SOAK_FIRST", 1);
+    first..first + number("SOAK_SEEDS", usual)
 }
 
 /// Boots a guest that runs `command`; `disks` become /dev/ubda, /dev/ubdb, ... there and keep what was written to them.

@@ -12,7 +12,7 @@ mod older;
 mod pattern;
 pub mod writes;
 
-pub use guest::{Guest, boot, boot_self, disk_file};
+pub use guest::{Guest, boot, boot_self, disk_file, random_disk, seeds};
 pub use members::Members;
 pub use older::{bitmaps, kernel_has, lockless_is_refused, or_internal};
 pub use pattern::{holds_pattern, mix, verify_pattern, write_pattern};

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::probe::candidate;
-use crate::cmd::print::complain;
+use crate::cmd::member::superblock;
+use crate::cmd::print::left_out;
 use crate::device::readers::Readers;
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
 use crate::plan::assemble::{Candidate, Wishes};
-use crate::superblock::v0;
-use crate::superblock::v1::read_any;
 use crate::uuid::Uuid;
 
 /// After that arrays that are complete are started, whatever else is still awaited.
@@ -58,10 +57,7 @@ impl Search {
         let Some(readers) = self.waiting.take() else { return };
         readers.wait(host.device_wait);
         self.candidates.extend(readers.take());
-        for path in readers.silent() {
-            let seconds = host.device_wait.as_secs();
-            complain(format!("{} does not answer, and is left out after {seconds} seconds", path.display()));
-        }
+        readers.silent().iter().for_each(|path| left_out(path, host.device_wait));
     }
 }
 
@@ -103,6 +99,5 @@ pub fn running_arrays(host: &Host) -> Vec<(Uuid, PathBuf)> {
 fn uuid_of_member(host: &Host, devname: &str) -> Option<Uuid> {
     let member = host.sysfs.array(devname).members().first().map(|m| m.name().to_owned())?;
     let device = RealDevice::open(&host.dev.join(member), Access::Read).ok()?;
-    let new = read_any(&device).ok().flatten().map(|(_, sb)| sb.set_uuid());
-    new.or_else(|| v0::read(&device).ok().flatten().map(|sb| sb.uuid()))
+    superblock(&device).map(|sb| sb.set_uuid())
 }

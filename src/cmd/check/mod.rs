@@ -221,9 +221,9 @@ impl Checking<'_> {
     fn look(&mut self, target: &mut Target, kept: &mut Kept) -> Option<Exit> {
         let runs = matches!(target.action(), Some(SyncAction::Check));
         // Asked for after that: what is said until the end is in it.
-        let mut now = target.begun.take().unwrap_or_default();
-        ranges::add(&mut now.differing, self.heard.of(target.dir.devname()));
-        target.begun = Some(now.clone());
+        let begun = target.begun.get_or_insert_default();
+        ranges::add(&mut begun.differing, self.heard.of(target.dir.devname()));
+        let mut now = begun.clone();
         let found = target.dir.get(attr::MISMATCH_CNT).unwrap_or(0);
         now.mismatch_sectors = now.mismatch_sectors.saturating_add(found);
         if !runs {

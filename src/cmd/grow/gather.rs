@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Running;
 use super::bitmap_gather;
+use crate::bitmap::header;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Refusal, reason};
@@ -21,8 +22,6 @@ use crate::units::{SECTOR_BYTES, Sectors};
 
 /// Sectors behind the start of a superblock that the kernel keeps data away from.
 const BEHIND_SUPER: u64 = 72;
-/// Bytes before the first bit of a bitmap.
-const BITMAP_SUPER_BYTES: u64 = 256;
 /// Sectors of a page and of a superblock.
 const PAGE_SECTORS: u64 = 8;
 /// How far behind the data the superblock of a v1.0 member is looked for: a bitmap and a log lie in between.
@@ -80,7 +79,7 @@ fn behind_bitmap(running: &Running<'_>, bitmap: Now) -> Option<u64> {
         Now::Internal(offset) => {
             let sync = bitmap_gather::facts(running.host, &running.array).sync.0.saturating_mul(SECTOR_BYTES);
             let chunk = running.array.sysfs.get(attr::BITMAP_CHUNKSIZE).filter(|c| *c > 0)?;
-            let bytes = BITMAP_SUPER_BYTES + sync.div_ceil(chunk).div_ceil(8);
+            let bytes = header::SUPER_BYTES as u64 + sync.div_ceil(chunk).div_ceil(8);
             Some(room(offset, bytes.div_ceil(PAGE_SECTORS * SECTOR_BYTES) * PAGE_SECTORS))
         }
         Now::Lockless(offset) => {

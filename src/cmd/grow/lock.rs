@@ -1,4 +1,4 @@
-//! One change of an array's shape at a time.
+//! Locks of an array in /run: one change of its shape at a time, and one who looks after its reshape.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,7 +16,7 @@ use crate::host::node::ArrayName;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock, which is held until it is dropped.
+/// Takes the lock on changes, which is held until it is dropped.
 ///
 /// # Errors
 /// Another command changes this array.
@@ -24,26 +24,33 @@ pub(super) fn change(host: &Host, array: &ArrayName) -> Result<Flock<File>, Refu
     let shown = array.path.display();
     let end = Instant::now() + PATIENCE;
     loop {
-        match once(host, &array.devname) {
-            Ok(lock) => return Ok(lock),
-            Err(Errno::EWOULDBLOCK) if Instant::now() < end => std::thread::sleep(PAUSE),
-            Err(Errno::EWOULDBLOCK) => {
+        match take(host, &format!("change-{}", array.devname)) {
+            Ok(Some(lock)) => return Ok(lock),
+            Ok(None) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Ok(None) => {
                 return Err(Refusal::new(format!("another mdadm --grow is changing {shown}; nothing was changed"))
                     .hint("try again when that is done"));
             }
             Err(e) => {
-                let why = reason(&io::Error::from(e));
+                let why = reason(&e);
                 return Err(Refusal::new(format!("cannot lock {shown} in {}: {why}", host.run.display())));
             }
         }
     }
 }
 
-fn once(host: &Host, devname: &str) -> Result<Flock<File>, Errno> {
-    let errno = |e: io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO));
-    std::fs::create_dir_all(&host.run).map_err(errno)?;
+/// The lock of this name; `None` while another has it.
+///
+/// # Errors
+/// What making the folder, the file or the lock reports.
+pub(super) fn take(host: &Host, name: &str) -> io::Result<Option<Flock<File>>> {
+    std::fs::create_dir_all(&host.run)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let file = options.open(host.run.join(format!("change-{devname}.lock"))).map_err(errno)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e)
+    let file = options.open(host.run.join(format!("{name}.lock")))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, e)) => Err(e.into()),
+    }
 }

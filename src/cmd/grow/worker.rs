@@ -10,16 +10,18 @@ mod stripes;
 mod watch;
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
-use super::after;
+use super::{after, lock};
 use crate::backup::MOST_SECTORS;
+use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal, reason};
@@ -60,7 +62,7 @@ pub fn backup_of(uuid: Uuid) -> PathBuf {
 /// It is on the array, is something else, or there is no room.
 pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
     let read = |member: crate::sysfs::MemberDir| {
-        watch::super_of(&RealDevice::open(&host.dev.join(member.name()), Access::Read).ok()?)
+        superblock(&RealDevice::open(&host.dev.join(member.name()), Access::Read).ok()?)
     };
     let uuid = host.sysfs.array(&job.devname).members().into_iter().find_map(read).map(|sb| sb.set_uuid());
     let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
@@ -116,7 +118,7 @@ fn taken_over(host: &Host, job: &Job, mut child: Child) -> Result<(), Refusal> {
             Ok(None) => {}
         }
         let waits = host.sysfs.array(&job.devname).get(attr::ARRAY_STATE) == Some(ArrayState::Readonly);
-        if !waits && lock(host, &job.devname).is_ok_and(|free| free.is_none()) {
+        if !waits && seat(host, &job.devname).is_ok_and(|free| free.is_none()) {
             return Ok(());
         }
         sleep(PAUSE);
@@ -163,24 +165,8 @@ fn mark(host: &Host, devname: &str) -> PathBuf {
 }
 
 /// The lock of the one who looks after an array's reshape; `None` while another has it.
-fn lock(host: &Host, devname: &str) -> std::io::Result<Option<Flock<std::fs::File>>> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::create_dir_all(&host.run)?;
-    let path = host.run.join(format!("grow-{devname}.lock"));
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, e)) => Err(e.into()),
-    }
+fn seat(host: &Host, devname: &str) -> std::io::Result<Option<Flock<File>>> {
+    lock::take(host, &format!("grow-{devname}"))
 }
 
 /// Looks after it until it is done, in this process; at once where the kernel does all by itself.
@@ -191,13 +177,13 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
     let shown = host.dev.join(&job.devname).display().to_string();
     let failed = |e: std::io::Error| Refusal::new(format!("cannot lock {}: {}", host.run.display(), reason(&e)));
     // Who launched us looks at the lock too, for a moment.
-    let mut mine = lock(host, &job.devname).map_err(failed)?;
+    let mut mine = seat(host, &job.devname).map_err(failed)?;
     for _ in 0..TRIES {
         if mine.is_some() {
             break;
         }
         sleep(PAUSE);
-        mine = lock(host, &job.devname).map_err(failed)?;
+        mine = seat(host, &job.devname).map_err(failed)?;
     }
     let Some(_lock) = mine else {
         return Err(Refusal::new(format!("another process looks after the reshape of {shown} already")));

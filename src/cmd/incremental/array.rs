@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::cmd::apply::reason;
 use crate::cmd::assemble::probe::candidate;
 use crate::cmd::detail::map_of_arrays;
+use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
@@ -14,8 +15,6 @@ use crate::host::map::{MapEntry, MapLock};
 use crate::host::node::{ArrayName, OpenArray};
 use crate::plan::assemble::{Candidate, Content, Wishes};
 use crate::plan::incremental::Named;
-use crate::superblock::v0;
-use crate::superblock::v1::read_any;
 use crate::sysfs::value::{ArrayState, MetadataVersion};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::uuid::Uuid;
@@ -154,6 +153,5 @@ fn node(host: &Host, dir: &MemberDir, devices: &mut Option<DevMap>) -> Option<Pa
 
 fn uuid_of(host: &Host, dir: &MemberDir) -> Option<Uuid> {
     let device = RealDevice::open(&node(host, dir, &mut None)?, Access::Read).ok()?;
-    let new = read_any(&device).ok().flatten().map(|(_, sb)| sb.set_uuid());
-    new.or_else(|| v0::read(&device).ok().flatten().map(|sb| sb.uuid()))
+    superblock(&device).map(|sb| sb.set_uuid())
 }

@@ -2,10 +2,10 @@
 
 use crate::backup::stripe;
 use crate::blockio::ReadAt;
+use crate::cmd::member::superblock;
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
 use crate::superblock::reshape::Reshape;
-use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::Slot;
 use crate::sysfs::{ArrayDir, attr};
 use crate::units::SECTOR_BYTES;
@@ -16,13 +16,8 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Opens those that are in sync; `read` gives a member's superblock.
-    pub fn open(
-        host: &Host,
-        array: &ArrayDir,
-        now: &Reshape,
-        read: impl Fn(&RealDevice) -> Option<SuperV1>,
-    ) -> Members {
+    /// Opens those that are in sync.
+    pub fn open(host: &Host, array: &ArrayDir, now: &Reshape) -> Members {
         let mut slots: Vec<Option<(RealDevice, u64)>> = (0..now.all_slots()).map(|_| None).collect();
         for member in array.members() {
             let Some(Slot::At(slot)) = member.get(attr::SLOT) else { continue };
@@ -30,7 +25,7 @@ impl Members {
                 continue;
             }
             let Ok(device) = RealDevice::open(&host.dev.join(member.name()), Access::Read) else { continue };
-            let Some(offset) = read(&device).map(|sb| sb.data_offset()) else { continue };
+            let Some(offset) = superblock(&device).map(|sb| sb.data_offset()) else { continue };
             if let Some(place) = usize::try_from(slot).ok().and_then(|s| slots.get_mut(s)) {
                 *place = Some((device, offset));
             }

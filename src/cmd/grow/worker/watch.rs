@@ -12,15 +12,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Job;
 use super::store::Store;
 use super::stripes::Members;
-use crate::blockio::ReadAt;
+use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::level::Level;
 use crate::superblock::reshape::{self, Reshape};
-use crate::superblock::v0;
-use crate::superblock::v1::{SuperV1, read_any};
+use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::{ArrayState, Maybe, Slot, SyncAction};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::units::SECTOR_BYTES;
@@ -175,7 +174,7 @@ impl Saver {
         let (lo, hi) = (now.position.min(to), now.position.max(to));
         w.suspend(lo, hi)?;
         // One of them may have failed since the last time.
-        let members = Members::open(w.host, &w.array, now, super_of);
+        let members = Members::open(w.host, &w.array, now);
         let saved = members.read(now, lo, hi).and_then(|data| self.store.save(lo, &data));
         saved.map_err(|why| {
             // Nothing of it has moved.
@@ -188,14 +187,6 @@ impl Saver {
     fn done(&self, position: u64) {
         self.store.remove(position);
         let _ = std::fs::remove_file(&self.link);
-    }
-}
-
-/// A member's superblock, what a 0.90 one says in terms of 1.x.
-pub(super) fn super_of(device: &RealDevice) -> Option<SuperV1> {
-    match read_any(device).ok().flatten() {
-        Some((_, sb)) => Some(sb),
-        None => v0::read(device).ok().flatten().map(|sb| sb.as_v1(device.size())),
     }
 }
 
@@ -345,7 +336,7 @@ impl Watched<'_> {
             if member.get(attr::STATE).is_none_or(|s| s.has("faulty")) {
                 return None;
             }
-            super_of(&RealDevice::open(&self.host.dev.join(member.name()), Access::Read).ok()?)
+            superblock(&RealDevice::open(&self.host.dev.join(member.name()), Access::Read).ok()?)
         };
         let all: Vec<SuperV1> = self.array.members().into_iter().filter_map(read).collect();
         let one = |sb: &SuperV1| reshape::of(sb, all.iter());

@@ -8,17 +8,14 @@ use super::bitmap::Now;
 use super::shape::Shape;
 use crate::cli::request::{DataOffset, GrowRequest};
 use crate::error::{Exit, Refusal};
-use crate::level::Level;
+use crate::level::{Level, MOST_RAID6};
 use crate::plan::step::Plan;
+use crate::superblock::Version;
 use crate::superblock::foreign::InUse;
+use crate::superblock::reshape::MOST_SLOTS;
+use crate::superblock::v0::MAX_DISKS;
 use offset::{Move, NoRoom};
-use route::{Geometry, Route};
-
-/// Sectors of a page, the least chunk of raid4/5/6 and 10.
-const PAGE_SECTORS: u64 = 8;
-/// Most slots of a v0.90 array, and of the others.
-const MOST_V090: u32 = 27;
-const MOST: u32 = 1920;
+use route::{Geometry, PAGE_SECTORS, Route};
 
 /// Sectors used of each member once the levels before the reshape were taken: a raid0 counts none itself.
 #[must_use]
@@ -96,7 +93,11 @@ fn chunk(shape: &Shape, route: &Route) -> Result<(), Refusal> {
 fn number(shape: &Shape, req: &GrowRequest, route: &Route) -> Result<(), Refusal> {
     let to = route.to.slots;
     let least = if route.to.level == Level::Raid6 { 4 } else { 2 };
-    let most = if shape.version == Some(crate::superblock::Version::V090) { MOST_V090 } else { MOST };
+    let most = match (shape.version, route.to.level) {
+        (Some(Version::V090), _) => u32::try_from(MAX_DISKS).unwrap_or(u32::MAX),
+        (_, Level::Raid6) => MOST_RAID6,
+        _ => MOST_SLOTS,
+    };
     if route.end.slots == 1 && req.common.force == 0 {
         return Err(Refusal::new(
             "'1' is an unusual number of drives for an array, so it is probably\n     a mistake.  If you really mean it you \
@@ -397,6 +398,8 @@ pub mod tests {
         let mut it = shape(Level::Raid5, 128, 4, 2);
         let more = asked(|r| r.raid_devices = Some(5));
         no(&it, &more, "Need 1 spare to avoid degraded array");
+        let past_raid6 = asked(|r| r.raid_devices = Some(256));
+        no(&shape(Level::Raid6, 128, 255, 2), &past_raid6, "more than there can be: 255");
         no(&it, &asked(|r| r.raid_devices = Some(3)), "--array-size 20480");
         no(&it, &asked(|r| r.chunk = Some(Sectors(8192))), "--size=8192");
         no(&it, &asked(|r| r.chunk = Some(Sectors(96))), "power of 2");

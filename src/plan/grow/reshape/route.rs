@@ -17,7 +17,8 @@ pub const Q_LAST: u32 = 16;
 const LEFT_SYMMETRIC: u32 = 2;
 /// The largest chunk, in sectors, that a raid1 gets when it becomes a raid5, and the least.
 const TAKEN_CHUNK: u64 = 128;
-const PAGE_SECTORS: u64 = 8;
+/// Sectors of a page: the least chunk of raid4/5/6 and 10.
+pub const PAGE_SECTORS: u64 = 8;
 
 /// How data lies on the members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
