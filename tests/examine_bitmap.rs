@@ -192,6 +192,9 @@ fn what_is_no_bitmap_at_all_is_told() {
         refused(&path);
     }
     assert!(refused(Path::new("/dev/null")).contains("failed to open bitmap file /dev/null: Invalid argument"));
+    assert!(
+        refused(Path::new("/tmp")).ends_with("/tmp: Invalid argument: it is neither a block device nor a plain file\n")
+    );
     assert!(refused(dir.path()).contains("Invalid argument"));
     assert!(refused(&dir.path().join("nope")).ends_with("No such file or directory\n"));
     let odd = dir.path().join("a\nb");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::bitmap::header::BitmapSuper;
 use crate::bitmap::{BitmapError, summary};
 use crate::cli::request::Metadata;
+use crate::cmd::member::cannot_open;
 use crate::device::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::reason;
@@ -61,9 +62,12 @@ fn on_device(host: &Host, path: &Path, shown: &str, metadata: Option<Metadata>) 
     let one = |line: String| vec![line];
     let minor = wanted_minor(metadata).map_err(one)?;
     let dev = RealDevice::open(path, Access::Read).map_err(|e| {
-        // Neither a block device nor a file: the reference's words for it come from O_DIRECT.
-        let errno = e.raw_os_error().map_or(libc::EIO, |n| if n == libc::ENOTBLK { libc::EINVAL } else { n });
-        one(format!("failed to open bitmap file {shown}: {}", crate::error::errno_text(errno)))
+        // The reference's words for what is neither a block device nor a file come from O_DIRECT.
+        let why = match e.raw_os_error() {
+            Some(libc::ENOTBLK) => format!("{}: {}", crate::error::errno_text(libc::EINVAL), cannot_open(&e)),
+            errno => crate::error::errno_text(errno.unwrap_or(libc::EIO)),
+        };
+        one(format!("failed to open bitmap file {shown}: {why}"))
     })?;
     let member = match minor {
         _ if metadata == Some(Metadata::V090) => Ok(None),
