@@ -134,11 +134,13 @@ fn covered(array: &ArrayFacts, running: &Running, former: &SuperV1, bitmap: &Bit
     if former.has(feature::RECOVERY_OFFSET) || former.has(feature::RECOVERY_BITMAP) {
         return no("it was being rebuilt itself when it left");
     }
-    let shape = |s: &SuperV1| {
-        (s.level_raw(), s.layout(), s.chunksize(), s.raid_disks(), s.size(), s.data_offset(), s.bitmap_offset())
-    };
+    let shape = |s: &SuperV1| (s.level_raw(), s.layout(), s.chunksize(), s.raid_disks(), s.size(), s.bitmap_offset());
     if shape(former) != shape(sb) {
         return no("the array had another shape when it left");
+    }
+    let (own, others) = (former.data_offset(), sb.data_offset());
+    if own != others {
+        return Err(format!("its data begins at sector {own}, that of another member at {others}"));
     }
     let number = former.dev_number();
     if array.members.iter().any(|m| m.number == Some(number) && !m.faulty) {
