@@ -3,8 +3,8 @@
 //! hole is closed. `SOAK_SEEDS` seeds of each (1), the first being `SOAK_FIRST` (1).
 //!
 //! The disks begin with zeros, whose parity is right, and are taken as clean: what is wrong afterwards came from a write.
-//! One member writes later than the others, so that stripes are open at a cut; a cut that finds none counts for nothing and is
-//! done again.
+//! Some milliseconds before each cut one member stops to write, so that stripes are open at the cut; one that finds none counts
+//! for nothing and is done again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #[path = "vm/mod.rs"]
 mod vm;
@@ -57,8 +57,8 @@ fn one_seed(log: &str, disks: usize, seed: u64) -> String {
     let members = &files[..MEMBERS];
     let cut = |life: &str, last: u64| {
         let mut guest = boot_self(&files, life, &env);
-        guest.wait_for(&format!("acknowledged {last}"));
-        std::thread::sleep(Duration::from_millis(mix(seed, last) % 30));
+        guest.wait_for("one member stops to write");
+        std::thread::sleep(Duration::from_millis(5 + mix(seed, last) % 30));
         guest.cut_power();
         Members::open_all(members).wrong_chunks().len()
     };
@@ -104,22 +104,27 @@ fn half() -> u64 {
     writes::array_bytes() / 2
 }
 
-/// The first member writes 10 ms after the others.
-fn with_a_slow_member(line: &str) -> String {
-    let table = "0 $(blockdev --getsz /dev/ubda) delay /dev/ubda 0 0 /dev/ubda 0 10";
-    vm::sh(&format!("DM_DISABLE_UDEV=1 dmsetup create slow --table \"{table}\"; dmsetup mknodes"));
-    line.replace("/dev/ubda", "/dev/mapper/slow")
+/// The first member is a dm device that can be told to hold back what is written.
+fn with_a_late_member(line: &str) -> String {
+    let table = "0 $(blockdev --getsz /dev/ubda) linear /dev/ubda 0";
+    vm::sh(&format!("DM_DISABLE_UDEV=1 dmsetup create late --table \"{table}\"; dmsetup mknodes"));
+    line.replace("/dev/ubda", "/dev/mapper/late")
 }
 
+/// Acknowledges all up to `last`; what comes then is in flight when the power goes.
 fn write_on(first: u64, last: u64) {
     writes::keep_busy(seed() ^ first, half());
-    writes::write_on(seed(), first, last, half());
+    writes::acknowledge(seed(), first..=last, half());
+    vm::sh("dmsetup suspend --noflush --nolockfs late");
+    println!("one member stops to write");
+    writes::acknowledge(seed(), last + 1..=last + writes::IN_FLIGHT, half());
+    std::thread::sleep(Duration::from_secs(100));
 }
 
 #[test]
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_creates_and_writes() {
-    mdadm(&with_a_slow_member(&env("GUEST_CREATE"))).ok();
+    mdadm(&with_a_late_member(&env("GUEST_CREATE"))).ok();
     write_on(0, acknowledged().0);
 }
 
@@ -137,7 +142,7 @@ fn guest_assembles_and_checks() {
 #[test]
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_assembles_and_writes() {
-    mdadm(&with_a_slow_member(&env("GUEST_ASSEMBLE"))).ok();
+    mdadm(&with_a_late_member(&env("GUEST_ASSEMBLE"))).ok();
     write_on(SECOND_LIFE, acknowledged().1);
 }
 

@@ -2,6 +2,7 @@
 //! acknowledged is lost.
 
 use super::{holds_pattern, mix, verify_pattern, write_pattern};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Bytes of a block: what is compared.
@@ -26,12 +27,17 @@ pub fn array_bytes() -> u64 {
 /// Writes to the first `size` bytes of /dev/md0 and acknowledges from write `first` on, until the power goes or [`IN_FLIGHT`]
 /// after `last`.
 pub fn write_on(seed: u64, first: u64, last: u64, size: u64) {
-    for n in first..=last + IN_FLIGHT {
+    acknowledge(seed, first..=last + IN_FLIGHT, size);
+    std::thread::sleep(Duration::from_secs(100));
+}
+
+/// Writes `numbers` to the first `size` bytes of /dev/md0 and acknowledges each.
+pub fn acknowledge(seed: u64, numbers: RangeInclusive<u64>, size: u64) {
+    for n in numbers {
         let (offset, len, pattern) = nth_write(seed, n, size);
         write_pattern("/dev/md0", offset, len, pattern);
         println!("acknowledged {n}");
     }
-    std::thread::sleep(Duration::from_secs(100));
 }
 
 /// Writes blocks to /dev/md0 behind `start`, several at a time, that nobody waits for: something is always in flight.
