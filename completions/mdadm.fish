@@ -22,7 +22,7 @@ complete -c mdadm -s e -l metadata -d '1.2 (default), 1.1, 1.0 or 0.90' -r -f -a
 complete -c mdadm -l bitmap -d 'none, internal, lockless, clustered, or /PATH: a file, which must be named at every start' -r -f -a "none\t''
 internal\t''
 lockless\t''"
-complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this' -r
+complete -c mdadm -l bitmap-chunk -d 'bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this, or auto; to assemble: with --update=bitmap=KIND' -r
 complete -c mdadm -l write-behind -d 'writes that write-mostly members may be behind (default 256); takes a bitmap' -r
 complete -c mdadm -l homehost -d 'host that the array belongs to; any for no host' -r
 complete -c mdadm -l data-offset -d 'where data begins on each member, in KiB or with K, M, G; variable: behind a colon of each' -r

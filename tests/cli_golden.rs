@@ -97,6 +97,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("-C /dev/none -b /tmp/foo", FILES),
     ("-A /dev/none -b /tmp/foo", FILES),
     ("-A /dev/none -e \"\"", "an empty word names no format"),
+    (
+        "--assemble --bitmap-chunk=2 --none",
+        "--update=bitmap=lockless may follow, so --bitmap-chunk is looked at when all is read",
+    ),
 ];
 const DASHES: &str = "names behind -- are devices; the reference drops them";
 const WRAPS: &str = "sizes past 2^63 sectors are refused; the reference's arithmetic wraps round";

@@ -286,3 +286,170 @@ fn an_empty_bad_block_log_in_the_way_of_a_lockless_bitmap_goes_and_the_data_stay
         mdadm(&format!("--zero-superblock --saved-metadata=none {all}")).ok();
     }
 }
+
+/// `md/llbitmap/bits`: how many chunks are in a state.
+fn chunks_in(state: &str) -> u64 {
+    let bits = attr("md0", "llbitmap/bits");
+    let line = bits.lines().find(|l| l.strip_prefix(state).is_some_and(|n| n.trim().parse::<u64>().is_ok()));
+    line.unwrap_or_else(|| panic!("no {state} in {bits}")).trim_start_matches(state).trim().parse().unwrap()
+}
+
+#[test]
+fn a_conversion_takes_the_chunk_that_is_asked_for_and_so_rescales_a_stopped_bitmap() {
+    if no_lockless() {
+        return;
+    }
+    let disks = vm::disks(2, 24 * MIB);
+    let all = disks.join(" ");
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -l1 -n2 --bitmap=lockless {all}")).ok();
+    write_pattern("/dev/md0", 0, 64 << 10, 7);
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --bitmap-chunk=1M {all}"));
+    assert_eq!((out.status, out.stderr.as_str()), (2, "mdadm: :option --bitmap-chunk not valid in assemble mode\n"));
+    // Of 64 KiB: 3 dirty, 20 no state at all, 40 to 55 unwritten but for 44, 64 to 79 all unwritten.
+    let states: Vec<u8> = (0..368u64)
+        .map(|n| match n {
+            3 => 2,
+            20 => 99,
+            44 => 1,
+            40..=55 | 64..=79 => 0,
+            _ => 1,
+        })
+        .collect();
+    std::fs::write("/mnt/states", states).unwrap();
+    for disk in &disks {
+        sh(&format!("dd if=/mnt/states of={disk} bs=1 seek=$((8192 + 1024)) conv=notrunc status=none"));
+    }
+    let convert = |words: &str, said: &str| {
+        let out = mdadm(&format!("--assemble /dev/md0 --readonly --saved-metadata=none {words} {all}")).ok();
+        assert!(out.stderr.contains(said), "{words}: {out:?}");
+    };
+    let are = |chunk_kib: u64, need: u64, unwritten: u64, clean: u64| {
+        let meta = attr("md0", "llbitmap/metadata");
+        assert!(meta.contains(&format!("chunksize {}\n", chunk_kib * 2)), "{chunk_kib}K: {meta}");
+        let found = (chunks_in("need sync "), chunks_in("unwritten "), chunks_in("clean "));
+        assert_eq!(found, (need, unwritten, clean), "{chunk_kib}K");
+        mdadm("--stop /dev/md0").ok();
+    };
+    convert("--update=bitmap=lockless --bitmap-chunk=1M", "23 chunks of 1M, 4K of metadata");
+    are(1024, 2, 1, 20);
+    convert("--update=bitmap=lockless --bitmap-chunk=256K", "92 chunks of 256K");
+    are(256, 8, 4, 80);
+    convert("--update=bitmap=lockless --bitmap-chunk=auto", "368 chunks of 64K");
+    are(64, 32, 16, 320);
+    convert("--update=bitmap=internal --bitmap-chunk=128K", "the bitmap becomes internal; 2 MiB are resynced");
+    assert_eq!(attr("md0", "bitmap/chunksize"), "131072");
+    mdadm("--stop /dev/md0").ok();
+    // Back to finer ones, resynced there and nowhere else.
+    mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless {all}")).ok();
+    vm::wait_sync("md0");
+    assert_eq!((verify_pattern("/dev/md0", 0, 64 << 10, 7), chunks_in("unwritten ")), (vec![], 0));
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --bitmap-chunk=32K {all}"));
+    assert!(out.status == 1 && out.stderr.contains("no bitmap can hold chunks of 32K"), "{out:?}");
+
+    // No room for so many.
+    let large = vm::disks(2, 40 << 30).join(" ");
+    let create = "--create /dev/md0 --run --assume-clean -l1 -n2 --bitmap=none --data-offset=256K";
+    mdadm(&format!("{create} {large}")).ok();
+    mdadm("--stop /dev/md0").ok();
+    let out = mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --bitmap-chunk=64K {large}"));
+    assert!(out.status == 1 && out.stderr.contains("256K can be had; nothing was changed"), "{out:?}");
+    mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --bitmap-chunk=256K {large}")).ok();
+    mdadm("--stop /dev/md0").ok();
+}
+
+/// What had reached the disks when the program was about to take its `step`th step, and that step.
+fn cut_before(step: usize, line: &str, files: &[PathBuf]) -> (Vec<String>, String) {
+    use std::io::{BufRead, BufReader};
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mdadm"))
+        .args(line.split(' '))
+        .env("MDADM_FAULT_STEP", step.to_string())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let next = lines.take_while(|l| l != "held before a step").last().unwrap_or_default();
+    let copy = |(n, file): (usize, &PathBuf)| {
+        std::fs::copy(file, format!("/mnt/after{n}")).unwrap();
+        format!("/mnt/after{n}")
+    };
+    let cut = files.iter().enumerate().map(copy).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    mdadm("--stop /dev/md0");
+    (cut, next)
+}
+
+/// Puts images onto disks, past what their caches hold.
+fn put(images: &[String], disks: &[String]) {
+    let one = |(image, disk)| {
+        format!("blockdev --flushbufs {disk}; dd if={image} of={disk} bs=1M oflag=direct status=none\n")
+    };
+    sh(&images.iter().zip(disks).map(one).collect::<String>());
+}
+
+/// Bytes that were written long before, behind them some that were just being written.
+const PART: u64 = 4 * MIB;
+
+/// The steps of a conversion of an array that was being written to, with a power cut before each: what was not synced is gone.
+/// The array is then assembled as it is, or the conversion is asked for again.
+fn cut_at_each_step(shape: &str, count: usize, (from, to): (&str, &str)) {
+    let disks = vm::disks(count, 8 * MIB);
+    disks.iter().for_each(|d| drop(sh(&format!("dd if=/dev/urandom of={d} bs=1M count=8 oflag=direct status=none"))));
+    let (files, all) = (files(&disks), disks.join(" "));
+    mdadm(&format!("--create /dev/md0 --run --force {shape} --bitmap={from} --saved-metadata=none {all}")).ok();
+    write_pattern("/dev/md0", 0, PART, 7);
+    vm::wait_sync("md0");
+    write_pattern("/dev/md0", PART, MIB, 9);
+    let before: Vec<String> = (0..count).map(|n| format!("/mnt/before{n}")).collect();
+    for (image, disk) in before.iter().zip(&disks) {
+        sh(&format!("dd if={disk} of={image} bs=1M iflag=direct status=none"));
+    }
+    mdadm("--stop /dev/md0").ok();
+    let convert = format!("--assemble /dev/md0 --update=bitmap={to} --saved-metadata=none {all}");
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut again = true;
+    // The array's node comes first, nothing is on the disks yet.
+    for step in 2.. {
+        put(&before, &disks);
+        let (cut, next) = cut_before(step, &convert, &files);
+        // What is not synced yet is as if it was not written.
+        if next.starts_with("sync") {
+            continue;
+        }
+        let last = next.contains("SET_ARRAY_INFO");
+        again = !again;
+        put(&cut, &disks);
+        let how = format!("{shape} from {from} to {to}, power cut before step {step}, again: {again}");
+        let out = if again { mdadm(&convert) } else { mdadm(&format!("--assemble /dev/md0 {all}")) };
+        assert_eq!(out.status, 0, "{how}: {out:?}");
+        let kind = attr("md0", "bitmap_type").split(['[', ']']).nth(1).unwrap_or_default().to_owned();
+        kinds.extend((!again).then(|| kind.clone()));
+        vm::wait_sync("md0");
+        assert_eq!(verify_pattern("/dev/md0", 0, PART, 7), [0; 0], "{how}");
+        mdadm("--stop /dev/md0").ok();
+        let lockless = kind == "llbitmap";
+        let members = if lockless { vm::Members::open(&files) } else { vm::Members::open_all(&files) };
+        assert_eq!(members.wrong_chunks(), [0; 0], "{how}");
+        let data = if count > 2 { PART / (count as u64 - 1) } else { PART };
+        let written = members.written_chunks() as u64;
+        assert!(written >= data.div_ceil(64 << 10), "{how}: {written}");
+        if last {
+            assert!(step > 2 * count, "{from} to {to}: only {step} steps");
+            break;
+        }
+    }
+    assert_eq!(kinds.len(), 2, "{from} to {to}: the old bitmap and the new one: {kinds:?}");
+    disks.iter().for_each(|d| drop(sh(&format!("f=$(losetup -n -O BACK-FILE {d}); losetup -d {d}; rm -f $f"))));
+}
+
+#[test]
+fn a_power_cut_before_any_step_of_a_conversion_costs_no_data() {
+    if !no_lockless() {
+        cut_at_each_step("-l1 -n2", 2, ("internal", "lockless"));
+        cut_at_each_step("-l1 -n2", 2, ("lockless", "none"));
+        cut_at_each_step("-l5 -n3 -c64", 3, ("lockless", "internal"));
+    }
+}

@@ -49,7 +49,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::Bitmap, "KIND", "none, internal, lockless, clustered, or /PATH: a file, which must be named at every start"),
     (Id::Nodes, "N", "with --bitmap=clustered: nodes of the cluster, each with a bitmap of its own (default 4)"),
     (Id::HomeCluster, "NAME", "with --bitmap=clustered: the cluster's name"),
-    (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this"),
+    (Id::BitmapChunk, "SIZE", "bitmap chunk in KiB, or with K, M, G; lockless: no coarser than this, or auto; to assemble: with --update=bitmap=KIND"),
     (Id::WriteBehind, "N", "writes that write-mostly members may be behind (default 256); takes a bitmap"),
     (Id::WriteMostly, "", "members that follow are read only when no other can be"),
     (Id::Failfast, "", "I/O to members that follow fails quickly"),

@@ -151,6 +151,8 @@ fn assemble(line: Line) -> AssembleRequest {
         update: line.update,
         no_degraded: line.no_degraded,
         bitmap: line.bitmap,
+        bitmap_chunk: line.bitmap_chunk,
+        finest_chunk: line.finest_chunk,
         backup_file: line.backup_file,
         invalid_backup: line.invalid_backup,
         nodes: line.nodes,

@@ -3,10 +3,11 @@
 use crate::level::Level;
 
 use super::error::CliError;
-use super::line::Line;
+use super::line::{Line, not_valid};
 use super::mode::Mode;
 use super::request::{BitmapChoice, ConsistencyPolicy};
 use super::table::Id;
+use super::token::Spelled;
 
 /// Checks the line as a whole.
 ///
@@ -16,6 +17,12 @@ pub fn check(line: &Line, mode: Mode) -> Result<(), CliError> {
     if mode == Mode::Create {
         journal(line)?;
         policy(line)?;
+    }
+    // Ours: a conversion chooses the chunk too.
+    let chunk = line.bitmap_chunk.is_some() || line.finest_chunk;
+    let converts = line.update.as_deref().is_some_and(|u| matches!(u, "bitmap=lockless" | "bitmap=internal"));
+    if mode == Mode::Assemble && chunk && !converts {
+        return Err(not_valid(Spelled::Long("bitmap-chunk"), mode));
     }
     let needs_array = match mode {
         Mode::Create | Mode::Build | Mode::Grow | Mode::Manage => true,

@@ -264,6 +264,10 @@ pub struct AssembleRequest {
     pub no_degraded: bool,
     /// `--bitmap`
     pub bitmap: Option<BitmapChoice>,
+    /// `--bitmap-chunk`, with `--update=bitmap=`
+    pub bitmap_chunk: Option<Sectors>,
+    /// `--bitmap-chunk=auto`
+    pub finest_chunk: bool,
     /// `--backup-file`
     pub backup_file: Option<PathBuf>,
     /// `--invalid-backup`

@@ -147,7 +147,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::WriteZeroes, "write-zeroes", Flag, C, Nothing),
     opt(Id::Metadata, "metadata", Value, AC.or(I).or(X), Nothing).short('e', AC.or(I).or(X)),
     opt(Id::Bitmap, "bitmap", Value, ABC.or(G), Nothing).short('b', ABC.or(G)),
-    opt(Id::BitmapChunk, "bitmap-chunk", Value, BCG, Nothing),
+    opt(Id::BitmapChunk, "bitmap-chunk", Value, ABC.or(G), Nothing),
     opt(Id::WriteBehind, "write-behind", Optional, BCG, Nothing),
     opt(Id::WriteMostly, "write-mostly", Flag, BC.or(M), Nothing).short('W', BC.or(M)),
     opt(Id::Failfast, "failfast", Flag, CM, Nothing),

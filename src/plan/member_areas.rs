@@ -65,11 +65,19 @@ fn taken(minor: Minor, sb: &SuperV1, bitmap: Option<&BitmapSuper>) -> Vec<Stretc
     all
 }
 
-/// Sectors from the superblock to a free stretch of so many: next to what is there, else next to the superblock.
+/// Sectors from the superblock to a free stretch of so many: next to what is there, else next to the superblock, and clear of
+/// `others`, from the first to before the second sector.
 #[must_use]
-pub fn free_place(minor: Minor, sb: &SuperV1, bitmap: Option<&BitmapSuper>, sectors: u16) -> Option<i64> {
+pub fn free_place(
+    minor: Minor,
+    sb: &SuperV1,
+    bitmap: Option<&BitmapSuper>,
+    sectors: u16,
+    others: &[(i64, i64)],
+) -> Option<i64> {
     let (len, at) = (i64::from(sectors), i64::try_from(sb.super_offset()).ok()?);
-    let taken = taken(minor, sb, bitmap);
+    let mut taken = taken(minor, sb, bitmap);
+    taken.extend(others.iter().map(|(start, end)| *start..*end));
     let free: Stretch = match minor {
         Minor::V0 => i64::try_from(sb.data_offset().checked_add(sb.data_size())?).ok()?.checked_sub(at)?..0,
         _ => PAGE_SECTORS.into()..i64::try_from(sb.data_offset()).ok()?.checked_sub(at)?,
@@ -95,15 +103,21 @@ pub fn has_log(sb: &SuperV1) -> bool {
     sb.bblog_size() != 0 && sb.bblog_offset() != 0
 }
 
-/// Reserves an empty bad-block log; one that is there stays as it is. `bitmap` is the member's, where it has one.
+/// Reserves an empty bad-block log; one that is there stays as it is. `bitmap` is the member's, where it has one; `others` are
+/// further stretches that must stay as they are.
 ///
 /// # Errors
 /// Where there is no room.
-pub fn add_log(minor: Minor, sb: &mut SuperV1, bitmap: Option<&BitmapSuper>) -> Result<(), String> {
+pub fn add_log(
+    minor: Minor,
+    sb: &mut SuperV1,
+    bitmap: Option<&BitmapSuper>,
+    others: &[(i64, i64)],
+) -> Result<(), String> {
     if has_log(sb) {
         return Ok(());
     }
-    let at = free_place(minor, sb, bitmap, PAGE_SECTORS).and_then(|at| i32::try_from(at).ok());
+    let at = free_place(minor, sb, bitmap, PAGE_SECTORS, others).and_then(|at| i32::try_from(at).ok());
     sb.set_bblog_offset(at.ok_or("there is no room for a bad-block log")?);
     sb.set_bblog_size(PAGE_SECTORS);
     sb.set_bblog_shift(LOG_SHIFT);

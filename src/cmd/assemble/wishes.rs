@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bitmap::lockless::FINEST;
 use crate::cli::request::{AssembleRequest, BitmapChoice, Metadata, SuperMinor};
 use crate::cmd::bitmap_file;
 use crate::error::Refusal;
@@ -48,6 +49,7 @@ pub(super) fn wishes(req: &AssembleRequest, host: &Host, node: &Node) -> Result<
         },
         readonly: req.common.readonly,
         maps: Vec::new(),
+        bitmap_chunk: if req.finest_chunk { Some(FINEST) } else { req.bitmap_chunk.map(|c| c.0) },
         settings: Vec::new(),
         backup_file: req.backup_file.clone(),
         invalid_backup: req.invalid_backup,

@@ -115,6 +115,8 @@ fn start(req: &CreateRequest, there: &There) -> AssembleRequest {
         update: None,
         no_degraded: false,
         bitmap: None,
+        bitmap_chunk: None,
+        finest_chunk: false,
         backup_file: None,
         invalid_backup: false,
         nodes: None,

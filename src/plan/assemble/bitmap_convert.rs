@@ -3,34 +3,32 @@
 //! What the old bitmap has in doubt the new one has in doubt, and the array is resynced there; a chunk of the new one that
 //! covers several takes the worst of them. Never does a chunk that may hold data become unwritten.
 
+mod rescale;
+
 use super::edits::{EditedArea, Edits};
 use super::rank::{Ranking, Verdict};
-use super::{BitmapMap, BitmapTarget, Line, Matched, Wishes};
+use super::{BitmapTarget, Line, Matched, Wishes};
 use crate::bitmap::header::{BitmapSuper, Kind, NewBitmap};
-use crate::bitmap::lockless::{self, ChunkState};
+use crate::bitmap::lockless;
 use crate::bitmap::{bits, header};
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::plan::bitmap_place::{chunk_in_room, internal_room};
+use crate::output::lockless_cost;
+use crate::plan::bitmap_place::{chunk_in_room, internal_room, lockless_room};
 use crate::plan::create::sizing::sync_sectors;
-use crate::plan::grow::space::{self, Gap, Lies};
+use crate::plan::grow::space::{self, Gap, Lies, LocklessPlace};
 use crate::plan::member_areas::{add_log, bitmap_room, drop_log, has_log};
 use crate::superblock::Version;
 use crate::superblock::v1::{Minor, SuperV1, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
+
+use rescale::{Known, in_doubt, known, rescaled, rescaled_bits};
 
 /// The daemon's period of a lockless bitmap, as the kernel has it.
 const LOCKLESS_DELAY: u32 = 30;
 /// The daemon's period of an internal one.
 const INTERNAL_DELAY: u32 = 5;
 const PAGE_BYTES: usize = 4096;
-
-/// What is known of the array's chunks.
-struct Known {
-    chunk_sectors: u64,
-    /// As a lockless bitmap has them.
-    states: Vec<u8>,
-}
 
 /// What stays the same for all members.
 struct Array {
@@ -151,91 +149,6 @@ fn counted(members: &[Matched<'_>], ranking: &Ranking) -> Vec<usize> {
     (0..members.len()).filter(counts).collect()
 }
 
-/// The worst that any active member's bitmap says; the kernel would believe any of them.
-fn known(wishes: &Wishes, array: &Array, members: &[Matched<'_>], ranking: &Ranking) -> Known {
-    let whole = |state: ChunkState| Known { chunk_sectors: array.sync.max(1), states: vec![state as u8] };
-    let Some(best) = members.get(ranking.chosen).map(|m| &m.member.sb) else { return whole(ChunkState::NeedSync) };
-    if !best.has(feature::BITMAP_OFFSET) {
-        let clean = best.resync_offset() == u64::MAX;
-        return whole(if clean { ChunkState::Clean } else { ChunkState::NeedSync });
-    }
-    let mut all: Option<Known> = None;
-    for (m, verdict) in members.iter().zip(&ranking.verdicts) {
-        if !matches!(verdict, Verdict::Active(_)) {
-            continue;
-        }
-        let Some(Some(map)) = wishes.maps.get(m.index) else { return whole(ChunkState::NeedSync) };
-        let states = stale_or_not(map, best);
-        all = Some(match all {
-            None => Known { chunk_sectors: map.chunk_sectors, states },
-            Some(k) if k.chunk_sectors == map.chunk_sectors && k.states.len() == states.len() => {
-                let worst = k.states.iter().zip(&states).map(|(a, b)| worst_of(array.level, [*a, *b])).collect();
-                Known { chunk_sectors: k.chunk_sectors, states: worst }
-            }
-            Some(_) => return whole(ChunkState::NeedSync),
-        });
-    }
-    all.filter(|k| !k.states.is_empty()).unwrap_or_else(|| whole(ChunkState::NeedSync))
-}
-
-/// A bitmap that is out of date has all in doubt; also what no kernel writes.
-fn stale_or_not(map: &BitmapMap, sb: &SuperV1) -> Vec<u8> {
-    let stale = map.events < sb.events() || map.stale;
-    let need = ChunkState::NeedSync as u8;
-    map.states.iter().map(|s| if stale || ChunkState::from_byte(*s).is_none() { need } else { *s }).collect()
-}
-
-/// Which of several chunks, or of several copies of one, has to be believed.
-fn worst_of(level: Level, states: impl IntoIterator<Item = u8>) -> u8 {
-    use ChunkState::{Clean, NeedSync, Unwritten};
-    let (mut empty, mut full) = (false, false);
-    for state in states {
-        match ChunkState::from_byte(state) {
-            Some(ChunkState::Unwritten | ChunkState::NeedSyncUnwritten | ChunkState::SyncingUnwritten) => empty = true,
-            Some(ChunkState::Clean | ChunkState::CleanUnwritten) => full = true,
-            _ => return NeedSync as u8,
-        }
-    }
-    match (empty, full) {
-        (true, false) => Unwritten as u8,
-        // Data beside what has no parity yet.
-        (true, true) if level.is_parity() => NeedSync as u8,
-        _ => Clean as u8,
-    }
-}
-
-/// Whether a chunk is resynced under the new bitmap.
-fn in_doubt(state: u8, array: &Array, target: BitmapTarget) -> bool {
-    match ChunkState::from_byte(state) {
-        Some(ChunkState::Clean) => false,
-        // The kernel leaves out some when it builds parity ahead (docs/lockless.md).
-        Some(ChunkState::CleanUnwritten) => target != BitmapTarget::Lockless && array.level.is_parity(),
-        Some(ChunkState::Unwritten | ChunkState::NeedSyncUnwritten | ChunkState::SyncingUnwritten) => match target {
-            BitmapTarget::Lockless => false,
-            BitmapTarget::Internal => array.level.is_parity(),
-            BitmapTarget::None => true,
-        },
-        _ => true,
-    }
-}
-
-/// The worst of what covers each chunk of the new bitmap.
-fn rescaled(array: &Array, known: &Known, chunk_sectors: u64) -> Vec<u8> {
-    let count = array.sync.div_ceil(chunk_sectors.max(1));
-    let old = known.chunk_sectors.max(1);
-    (0..count)
-        .map(|n| {
-            let first = n.saturating_mul(chunk_sectors) / old;
-            let last =
-                (n.saturating_mul(chunk_sectors).saturating_add(chunk_sectors).min(array.sync).saturating_sub(1)) / old;
-            let at = |i: u64| usize::try_from(i).unwrap_or(usize::MAX);
-            // What the old bitmap does not cover is in doubt.
-            let covered = known.states.get(at(first)..=at(last)).unwrap_or(&[u8::MAX]);
-            worst_of(array.level, covered.iter().copied())
-        })
-        .collect()
-}
-
 fn lies(sb: &SuperV1) -> Lies {
     Lies {
         at: sb.super_offset(),
@@ -255,56 +168,67 @@ fn no_room(wishes: &Wishes, word: &str) -> Refusal {
     ))
 }
 
-/// Bits set where any chunk that is covered is in doubt.
-fn rescaled_bits(array: &Array, known: &Known, chunk_sectors: u64) -> Vec<bool> {
-    let doubt = Known {
-        chunk_sectors: known.chunk_sectors,
-        states: known
-            .states
-            .iter()
-            .map(|s| {
-                if in_doubt(*s, array, BitmapTarget::Internal) {
-                    ChunkState::NeedSync as u8
-                } else {
-                    ChunkState::Clean as u8
-                }
-            })
-            .collect(),
-    };
-    rescaled(array, &doubt, chunk_sectors).into_iter().map(|s| s != ChunkState::Clean as u8).collect()
-}
-
 impl Conversion<'_> {
-    /// Free on all members, clear of the old bitmaps: those stay until all superblocks name the new one.
-    fn free(&self, with_logs: bool) -> Vec<Gap> {
-        let chosen = || self.counted.iter().filter_map(|i| self.members.get(*i));
-        let all: Vec<Lies> = chosen()
-            .map(|m| {
-                let lies = lies(&m.member.sb);
-                let movable = !with_logs && !m.member.sb.has(feature::BAD_BLOCKS);
-                if movable { Lies { log: None, ..lies } } else { lies }
-            })
-            .collect();
-        let old = chosen().find_map(|m| match &m.member.bitmap {
-            Some(Ok(b)) => {
-                let offset = i64::from(m.member.sb.bitmap_offset());
-                Some((offset, offset.saturating_add(bitmap_room(&b.sb, self.array.minor))))
+    fn edited(&self) -> impl Iterator<Item = &Matched<'_>> {
+        self.counted.iter().filter_map(|i| self.members.get(*i))
+    }
+
+    /// The old bitmaps, which stay until all superblocks name the new one; a power cut before can have left more than one.
+    fn old(&self) -> Vec<Gap> {
+        let old = |m: &Matched<'_>| {
+            let offset = i64::from(m.member.sb.bitmap_offset());
+            match &m.member.bitmap {
+                Some(Ok(b)) => Some((offset, offset.saturating_add(bitmap_room(&b.sb, self.array.minor)))),
+                Some(Err(_)) => Some((offset, offset.saturating_add(8))),
+                None => None,
             }
-            Some(Err(_)) => Some((m.member.sb.bitmap_offset().into(), i64::from(m.member.sb.bitmap_offset()) + 8)),
-            None => None,
-        });
-        space::gaps(self.array.minor, &all, old)
+        };
+        self.edited().filter_map(old).collect()
+    }
+
+    /// Free on all members, clear of the old bitmaps.
+    fn free(&self, with_logs: bool) -> Vec<Gap> {
+        let of = |m: &Matched<'_>| {
+            let lies = lies(&m.member.sb);
+            let movable = !with_logs && !m.member.sb.has(feature::BAD_BLOCKS);
+            if movable { Lies { log: None, ..lies } } else { lies }
+        };
+        space::gaps(self.array.minor, &self.edited().map(of).collect::<Vec<_>>(), &self.old())
+    }
+
+    /// Where a lockless bitmap goes, and whether empty bad-block logs have to go for it.
+    fn lockless_place(&self) -> Result<(LocklessPlace, bool), Refusal> {
+        let (minor, sync) = (self.array.minor, self.array.sync);
+        let asked = self.wishes.bitmap_chunk;
+        let wanted = match asked {
+            None => lockless::DEFAULT_ROOM_SECTORS,
+            Some(lockless::FINEST) => lockless::finest_room(sync),
+            Some(coarsest) => lockless_room(Sectors(sync), coarsest)?,
+        };
+        let exactly = asked.is_some_and(|c| c != lockless::FINEST);
+        let find = |with_logs, exactly| space::lockless_place(minor, &self.free(with_logs), sync, wanted, exactly);
+        if let Some(place) = find(true, exactly) {
+            return Ok((place, false));
+        }
+        if let Some(place) = find(false, exactly) {
+            return Ok((place, true));
+        }
+        Err(match (asked, find(false, false)) {
+            (Some(asked), Some(place)) => Refusal::new(format!(
+                "{}: --bitmap-chunk={}K needs more room than there is on the members: {}K can be had; nothing was changed",
+                self.wishes.shown,
+                asked / 2,
+                place.choice.chunk_sectors / 2
+            )),
+            _ => no_room(self.wishes, "lockless"),
+        })
     }
 
     fn lockless(&self, edits: &mut Edits) -> Result<u64, Refusal> {
         let (array, known) = (self.array, self.known);
-        let wanted = lockless::DEFAULT_ROOM_SECTORS;
-        let find = |with_logs| space::lockless_place(array.minor, &self.free(with_logs), array.sync, wanted, false);
-        let (place, move_logs) = match find(true) {
-            Some(place) => (place, false),
-            None => (find(false).ok_or_else(|| no_room(self.wishes, "lockless"))?, true),
-        };
-        let chunk_sectors = place.choice.chunk_sectors;
+        let (place, move_logs) = self.lockless_place()?;
+        // The states are written here, not by the kernel: so the chunk can be coarser than it would choose for this room.
+        let chunk_sectors = place.choice.chunk_sectors.max(self.wishes.bitmap_chunk.unwrap_or(0));
         let new = NewBitmap {
             uuid: self.uuid(),
             sync_sectors: array.sync,
@@ -321,6 +245,9 @@ impl Conversion<'_> {
         bytes.resize(usize::try_from(lockless::DATA_OFFSET).unwrap_or(1024), 0);
         let states = rescaled(array, known, chunk_sectors);
         let doubts = states.iter().filter(|s| in_doubt(**s, array, BitmapTarget::Lockless)).count() as u64;
+        let block = self.edited().map(|m| m.candidate.block).max().unwrap_or(512).max(512);
+        let cost = lockless_cost::line(states.len() as u64, chunk_sectors, block.into());
+        edits.lines.push(Line::normal(format!("{}: {cost}", self.wishes.shown)));
         bytes.extend(states);
         bytes.resize(bytes.len().next_multiple_of(PAGE_BYTES), 0);
         let new = New { offset: place.offset, bytes: &bytes, what: "lockless, its states", move_logs, sb: &sb };
@@ -337,7 +264,11 @@ impl Conversion<'_> {
         let most = if array.minor == Minor::V0 { 8 } else { internal_room(Sectors(size)).max(8) };
         let room = to.saturating_sub(from).unsigned_abs().min(most);
         let offset = if array.minor == Minor::V0 { to.saturating_sub_unsigned(room) } else { from };
-        let chunk = chunk_in_room(room, Sectors(array.sync), 0).ok_or_else(|| no_room(self.wishes, "internal"))?;
+        let asked = self.wishes.bitmap_chunk.unwrap_or(0).saturating_mul(SECTOR_BYTES);
+        let chunk = chunk_in_room(room, Sectors(array.sync), asked).ok_or_else(|| match asked {
+            0 => no_room(self.wishes, "internal"),
+            _ => Refusal::new("Given bitmap chunk size not supported.").hint("nothing was changed"),
+        })?;
         let new = NewBitmap {
             uuid: self.uuid(),
             sync_sectors: array.sync,
@@ -386,7 +317,7 @@ impl Conversion<'_> {
             if move_logs && has_log(&e.sb) && !e.sb.has(feature::BAD_BLOCKS) {
                 drop_log(&mut e.sb);
                 // Where there is no room for it any more, there is none.
-                let _ = add_log(self.array.minor, &mut e.sb, Some(sb));
+                let _ = add_log(self.array.minor, &mut e.sb, Some(sb), &self.old());
                 let became = if has_log(&e.sb) { "moved" } else { "given up for lack of room" };
                 e.what.push(format!("its empty bad-block log {became}"));
             }

@@ -211,6 +211,8 @@ pub struct Wishes {
     pub update: Option<Update>,
     /// With `--update=bitmap=`: the bitmaps of the candidates, by place; `None` where there is none that can be read.
     pub maps: Vec<Option<BitmapMap>>,
+    /// With `--update=bitmap=`: `--bitmap-chunk` in sectors, [`crate::bitmap::lockless::FINEST`] for `auto`.
+    pub bitmap_chunk: Option<u64>,
     /// `--bitmap=lockless`
     pub lockless: bool,
     /// What is at the path of `--bitmap=FILE`.

@@ -44,7 +44,7 @@ pub(super) fn enable(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
     let least = sb.chunksize().saturating_add(PAGE_SECTORS.into());
     let sizes = std::iter::successors(Some(PPL_SECTORS), |n| Some(n / 2)).take_while(|n| *n > PAGE_SECTORS);
     let place = sizes.filter(|n| u32::from(*n) >= least).find_map(|sectors| {
-        let at = free_place(minor, sb, None, sectors)?;
+        let at = free_place(minor, sb, None, sectors, &[])?;
         Some((i16::try_from(at).ok()?, sectors))
     });
     let Some((at, sectors)) = place else {

@@ -215,7 +215,7 @@ fn log(change: LogChange, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal
                 Some(Ok(bitmap)) => Some(&bitmap.sb),
                 None => None,
             };
-            add_log(minor, &mut e.sb, bitmap)
+            add_log(minor, &mut e.sb, bitmap, &[])
                 .map_err(|why| Refusal::new(format!("{shown}: {why}; nothing was changed")))?;
         }
         LogChange::Drop if e.sb.has(feature::BAD_BLOCKS) => {

@@ -246,7 +246,7 @@ fn design_lockless(facts: &Facts, req: &GrowRequest) -> Result<NewPlace, Refusal
         None => lockless::DEFAULT_ROOM_SECTORS,
         Some(coarsest) => bitmap_place::lockless_room(facts.sync, coarsest)?,
     };
-    let free = [space::gaps(minor, &members, taken(facts)), space::gaps(minor, &members, None)];
+    let free = [space::gaps(minor, &members, taken(facts).as_slice()), space::gaps(minor, &members, &[])];
     let find = |exactly| free.iter().find_map(|f| space::lockless_place(minor, f, facts.sync.0, wanted, exactly));
     let place = find(coarsest.is_some()).ok_or_else(|| no_room(facts, coarsest, find(false)))?;
     let new = new_bitmap(facts, req, place.choice.chunk_sectors * SECTOR_BYTES, place.room);
@@ -279,7 +279,7 @@ pub fn any_room_fits(facts: &Facts, offset: i64) -> bool {
     let finest = lockless::kernel_chunk(facts.sync.0, u32::MAX);
     let takes = i64::try_from(lockless::bitmap_bytes(finest.chunks) / SECTOR_BYTES).unwrap_or(i64::MAX);
     let end = offset.saturating_add(takes).saturating_add(8);
-    space::gaps(minor, &members, taken(facts)).iter().any(|g| g.0 <= offset && end <= g.1)
+    space::gaps(minor, &members, taken(facts).as_slice()).iter().any(|g| g.0 <= offset && end <= g.1)
 }
 
 /// An internal bitmap of a bit or a few, at this offset: it lets the kernel be told of another room.
@@ -332,7 +332,7 @@ fn internal_place(facts: &Facts) -> Result<(i64, u64), Refusal> {
     // The reference takes no more than a page at the end of a member.
     let most = if minor == Minor::V0 { 8 } else { bitmap_place::internal_room(facts.size).max(8) };
     let none = || Refusal::new(format!("failed to create internal bitmap - no room on the members of {}", facts.shown));
-    for free in [space::gaps(minor, &members, avoid), space::gaps(minor, &members, None)] {
+    for free in [space::gaps(minor, &members, avoid.as_slice()), space::gaps(minor, &members, &[])] {
         let gap = if minor == Minor::V0 { free.last() } else { free.first() };
         if let Some((from, to)) = gap {
             let room = (to - from).unsigned_abs().min(most);

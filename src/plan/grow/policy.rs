@@ -63,7 +63,7 @@ fn put_on(shape: &Shape, facts: &Facts) -> Result<Plan, Refusal> {
     let unreadable = |m: &Member| Refusal::new(format!("cannot read the superblock of {}", m.path.display()));
     let lies = |m: &Member| m.lies.ok_or_else(|| unreadable(m));
     let all: Vec<Lies> = facts.members.iter().map(lies).collect::<Result<_, _>>()?;
-    let offset = place(minor, &gaps(minor, &all, None)).ok_or_else(|| {
+    let offset = place(minor, &gaps(minor, &all, &[])).ok_or_else(|| {
         Refusal::new("Not enough space to add ppl").hint(format!(
             "the members of {} have no {}K free at the same place beside their metadata",
             shape.shown,

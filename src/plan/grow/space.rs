@@ -39,7 +39,7 @@ pub struct LocklessPlace {
 
 /// The stretches between the metadata areas that are free on all members, clear of `avoid` too.
 #[must_use]
-pub fn gaps(minor: Minor, members: &[Lies], avoid: Option<Gap>) -> Vec<Gap> {
+pub fn gaps(minor: Minor, members: &[Lies], avoid: &[Gap]) -> Vec<Gap> {
     let mut free = vec![(i64::MIN, i64::MAX)];
     for m in members {
         let from_super = |sector: u64| i64::try_from(i128::from(sector) - i128::from(m.at)).unwrap_or(0);
@@ -52,9 +52,7 @@ pub fn gaps(minor: Minor, members: &[Lies], avoid: Option<Gap>) -> Vec<Gap> {
             cut(&mut free, (at, at.saturating_add_unsigned(len)));
         }
     }
-    if let Some(gap) = avoid {
-        cut(&mut free, gap);
-    }
+    avoid.iter().for_each(|gap| cut(&mut free, *gap));
     free.iter().filter_map(|g| pages(*g)).collect()
 }
 
@@ -131,18 +129,18 @@ mod tests {
 
     #[test]
     fn the_log_and_an_old_bitmap_are_left_alone() {
-        assert_eq!(gaps(Minor::V2, &[V12], None), [(8, 16), (24, 2040)]);
-        assert_eq!(gaps(Minor::V2, &[V12], Some((8, 16))), [(24, 2040)]);
-        let place = lockless_place(Minor::V2, &gaps(Minor::V2, &[V12], None), 38912, 256, false).unwrap();
+        assert_eq!(gaps(Minor::V2, &[V12], &[]), [(8, 16), (24, 2040)]);
+        assert_eq!(gaps(Minor::V2, &[V12], &[(8, 16)]), [(24, 2040)]);
+        let place = lockless_place(Minor::V2, &gaps(Minor::V2, &[V12], &[]), 38912, 256, false).unwrap();
         assert_eq!((place.offset, place.room, place.choice.chunk_sectors), (24, 256, 128));
     }
 
     #[test]
     fn members_with_other_layouts_narrow_the_room() {
         let other = Lies { at: 8, data: 1024, log: Some((200, 8)), ..V12 };
-        assert_eq!(gaps(Minor::V2, &[V12, other], None), [(8, 16), (24, 200), (208, 1016)]);
+        assert_eq!(gaps(Minor::V2, &[V12, other], &[]), [(8, 16), (24, 200), (208, 1016)]);
         let small = Lies { at: 8, data: 48, log: None, ..V12 };
-        let free = gaps(Minor::V2, &[V12, small], None);
+        let free = gaps(Minor::V2, &[V12, small], &[]);
         let place = lockless_place(Minor::V2, &free, 38912, 256, false).unwrap();
         assert_eq!((place.offset, place.room), (24, 8));
         assert_eq!(lockless_place(Minor::V2, &free, 38912, 256, true), None);

@@ -22,7 +22,7 @@ pub fn update(word: &str, running: &Running, former: &SuperV1, size: Sectors) ->
     match word {
         "devicesize" => sb.set_data_size(data_size(minor, former, size).ok_or("the device is too small")?),
         "no-bbl" | "force-no-bbl" => drop_log(&mut sb),
-        "bbl" => add_log(minor, &mut sb, running.bitmap.as_ref())?,
+        "bbl" => add_log(minor, &mut sb, running.bitmap.as_ref(), &[])?,
         _ => {}
     }
     sb.update_csum();
