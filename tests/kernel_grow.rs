@@ -299,3 +299,53 @@ fn a_raid5_gets_a_ppl_and_loses_it_while_it_runs() {
         mdadm("--stop /dev/md0").ok();
     }
 }
+
+/// Superblocks of a linear array are written while it runs only if somebody has the kernel do so.
+#[test]
+fn a_linear_array_gets_longer_and_all_superblocks_say_so_at_once() {
+    let disks = vm::disks(4, 16 * MIB);
+    sh("truncate -s 8K /mnt/small");
+    let small = sh("losetup -f --show /mnt/small");
+    for version in ["1.2", "1.0", "0.90"] {
+        mdadm(&format!("--create /dev/md0 --run -l linear -n2 -e {version} {} {}", disks[0], disks[1])).ok();
+        write_pattern("/dev/md0", 0, 24 * MIB, 7);
+        for (change, words) in [
+            (format!("--add {}", small.trim()), "not large enough"),
+            (format!("--add {} --size=8M", disks[2]), "other geometry"),
+            (format!("--add {}", disks[1]), "busy"),
+            (format!("-n3 --add {}", disks[2]), "Only --add"),
+        ] {
+            let out = mdadm(&format!("--grow /dev/md0 {change}"));
+            assert!(out.status != 0 && out.stderr.contains(words), "{change}: {out:?}");
+        }
+        let plan = mdadm(&format!("--grow /dev/md0 --add {} {} --plan", disks[2], disks[3])).ok();
+        assert!(plan.stdout.contains("superblocks of all 4 members"), "{plan:?}");
+        assert_eq!(attr("md0", "raid_disks"), "2");
+        mdadm("--readonly /dev/md0").ok();
+        let out = mdadm(&format!("--grow /dev/md0 --add {}", disks[2]));
+        assert!(out.status != 0 && out.stderr.contains("--readwrite"), "{out:?}");
+        mdadm("--readwrite /dev/md0").ok();
+        assert!(mdadm(&format!("-E {}", disks[2])).stdout.is_empty());
+
+        mdadm(&format!("--grow /dev/md0 --add {}", disks[2])).ok();
+        write_pattern("/dev/md0", 34 * MIB, 8 * MIB, 9);
+        let old = |n: usize| (disks[n].clone(), format!("/mnt/before{n}"));
+        (0..3).map(old).for_each(|(disk, file)| drop(sh(&format!("cp {disk} {file}"))));
+        mdadm(&format!("--grow /dev/md0 --add {}", disks[3])).ok();
+        for disk in &disks {
+            let seen = mdadm(&format!("-E {disk}")).ok();
+            assert!(seen.stdout.contains("Raid Devices : 4"), "{version} {disk}: {seen:?}");
+        }
+        let size = sh("blockdev --getsize64 /dev/md0");
+        mdadm("--stop /dev/md0").ok();
+        // As after a power cut before the others were written. The kernel takes no 0.90 superblocks that differ in that.
+        let cut = if version == "0.90" { 0 } else { 3 };
+        (0..cut).map(old).for_each(|(disk, file)| drop(sh(&format!("dd if={file} of={disk} bs=1M conv=fsync"))));
+        mdadm(&format!("--assemble /dev/md0 {}", disks.join(" "))).ok();
+        assert_eq!(sh("blockdev --getsize64 /dev/md0"), size, "{version}");
+        assert_eq!(verify_pattern("/dev/md0", 0, 24 * MIB, 7), [0; 0], "{version}");
+        assert_eq!(verify_pattern("/dev/md0", 34 * MIB, 8 * MIB, 9), [0; 0], "{version}");
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--zero-superblock {}", disks.join(" "))).ok();
+    }
+}

@@ -9,6 +9,8 @@ use std::time::Duration;
 use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
 
 const LONG: Duration = Duration::from_secs(200);
+/// Reads while data moves, which is slow until then.
+const ENOUGH: u32 = 3;
 
 /// From what, with which commands in order, to what.
 struct Case {
@@ -44,23 +46,34 @@ fn is_reshaping() -> bool {
     attr("md0", "reshape_position") != "none"
 }
 
-/// Reads the data piece by piece, again and again, until the array is what it is to become. How often while it moved.
+/// Reads the data piece by piece, again and again, until the array is what it is to become. How often while it moved, for which that
+/// takes its time.
 fn read_until(case: &Case) -> u32 {
     const PIECE: u64 = MIB;
     let mut during = 0;
     let mut at = 0;
     let mut reads = || {
         let before = is_reshaping();
+        let idle = matches!(sh("cat /sys/block/md0/md/sync_action || echo idle").trim(), "idle");
+        let level = attr("md0", "level") == case.end.0;
+        let there = level && attr("md0", "raid_disks") == case.end.1.to_string();
+        // Linux loses stripes where the level changes just then (docs/compat.md).
+        if !before && !there {
+            return false;
+        }
         let wrong = verify_pattern("/dev/md0", at, PIECE, 7);
         at = (at + 5 * PIECE) % case.data;
         if !wrong.is_empty() {
             let still = verify_pattern("/dev/md0", 0, case.data, 7);
             panic!("{} {:?}: {wrong:?} while it moves, then {still:?}\n{}", case.create, case.grow, vm::mdstat());
         }
-        during += u32::from(before && is_reshaping());
-        let idle = matches!(sh("cat /sys/block/md0/md/sync_action || echo idle").trim(), "idle");
-        let level = attr("md0", "level") == case.end.0;
-        !is_reshaping() && idle && level && attr("md0", "raid_disks") == case.end.1.to_string()
+        if before && is_reshaping() {
+            during += 1;
+            if during == ENOUGH {
+                vm::sync_speed(1_000_000, 2_000_000);
+            }
+        }
+        !before && idle && there
     };
     vm::wait_until(LONG, "the reshape is done", &mut reads);
     vm::wait_until(LONG, "nobody looks after it any more", || {
@@ -69,7 +82,7 @@ fn read_until(case: &Case) -> u32 {
     during
 }
 
-fn transition(case: &Case) -> u32 {
+fn transition(case: &Case) {
     let disks = vm::disks(case.members + 2, 24 * MIB);
     let named = |text: &str| text.replace("+1", &disks[case.members]).replace("+2", &disks[case.members + 1]);
     mdadm(&format!(
@@ -86,8 +99,7 @@ fn transition(case: &Case) -> u32 {
     if lockless {
         vm::wait_sync("md0");
     }
-    // So that reads meet a reshape under way.
-    vm::sync_speed(10_000, 10_000);
+    vm::sync_speed(1000, 1000);
     let mut during = 0;
     for (n, grow) in case.grow.iter().enumerate() {
         let out = mdadm(&format!("--grow /dev/md0 {}", named(grow))).ok();
@@ -99,17 +111,16 @@ fn transition(case: &Case) -> u32 {
     let shape = |name: &str| attr("md0", name);
     let (level, slots, layout, chunk) = case.end;
     assert_eq!((shape("level").as_str(), shape("raid_disks")), (level, slots.to_string()), "{}", case.create);
-    if !matches!(level, "raid0" | "raid1") {
+    let redundant = !matches!(level, "raid0" | "linear");
+    if redundant && level != "raid1" {
         assert_eq!(shape("layout"), layout.to_string(), "{}", case.create);
     }
     if level != "raid1" {
         assert_eq!(shape("chunk_size"), (chunk * 1024).to_string(), "{}", case.create);
     }
-    if level != "raid0" {
+    if redundant {
         assert_eq!(shape("degraded"), "0", "{}", case.create);
         assert_eq!(shape("sync_max"), "max", "{}", case.create);
-    }
-    if level != "raid0" {
         vm::wait_sync("md0");
     }
     assert_eq!(verify_pattern("/dev/md0", 0, case.data, 7), [0; 0], "{}", case.create);
@@ -124,7 +135,7 @@ fn transition(case: &Case) -> u32 {
     mdadm("--stop /dev/md0").ok();
     mdadm(&format!("--assemble /dev/md0 {members}")).ok();
     assert_eq!(array_bytes(), size, "{}", case.create);
-    if level != "raid0" {
+    if redundant {
         vm::wait_sync("md0");
         let victim = sh("ls -d /sys/block/md0/md/rd1/block");
         let victim = sh(&format!("basename $(readlink -f {})", victim.trim()));
@@ -140,14 +151,13 @@ fn transition(case: &Case) -> u32 {
         sh(&format!("losetup -d {disk}"));
     }
     sh("rm -f /mnt/disk*");
-    during
+    assert!(during >= ENOUGH || level == "linear", "{}: data was read while it moved {during} times", case.create);
 }
 
 fn all(cases: &[Case]) {
     let only = std::env::var("GUEST_CASE").unwrap_or_default();
     let cases: Vec<&Case> = cases.iter().filter(|c| format!("{} {:?}", c.create, c.grow).contains(&only)).collect();
-    let during: u32 = cases.iter().map(|c| transition(c)).sum();
-    assert!(during as usize >= cases.len() / 2, "data was read while it moved {during} times in all");
+    cases.iter().for_each(|c| transition(c));
 }
 
 #[test]
@@ -185,6 +195,22 @@ fn another_level() {
         case("-l5 -c64 -z 8M -b none", 3, &["-l0"], ("raid0", 2, 0, 64), 16),
         case("-l6 -c64 -z 8M -b none", 4, &["-l0"], ("raid0", 2, 0, 64), 16),
         case("-l5 -c64 -z 8M -b none", 3, &["--array-size=8M", "-l1 -n2"], ("raid1", 2, 0, 64), 8),
+    ]);
+}
+
+/// What else the kernel offers: by way of another level, to a place that is asked for, and at the end of a linear array.
+#[test]
+fn other_levels_and_other_places() {
+    all(&[
+        case("-l5 -c64 -z 8M -b none", 3, &["-l4"], ("raid4", 3, 0, 64), 16),
+        case("-l6 -c64 -z 8M -b internal", 4, &["-l4"], ("raid4", 3, 0, 64), 16),
+        case("-l4 -c64 -z 8M -b none", 3, &["--array-size=8M", "-l1 -n2"], ("raid1", 2, 0, 64), 8),
+        case("-l4 -c64 -z 8M -b none", 3, &["-l5 -p ls"], ("raid5", 3, 2, 64), 16),
+        case("-l6 -p left-symmetric-6 -c64 -z 8M -b none", 4, &["-p normalise"], ("raid6", 4, 2, 64), 16),
+        case("-l5 -c64 -z 8M -b none", 3, &["-l6 -p preserve -n5 -a +1 -a +2"], ("raid6", 5, 18, 64), 16),
+        case("-l0 -c64", 3, &["--array-size=46M", "-n2"], ("raid0", 2, 0, 64), 40),
+        case("-l5 -c64 -z 8M -b none", 3, &["--data-offset=2M"], ("raid5", 3, 2, 64), 16),
+        case("-l linear", 2, &["-a +1 -a +2"], ("linear", 4, 0, 0), 40),
     ]);
 }
 

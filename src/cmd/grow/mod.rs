@@ -26,10 +26,13 @@ use crate::host::node::{OpenArray, OpenError};
 use crate::plan::grow::{Change, changes};
 use crate::plan::save::devices;
 use crate::plan::step::Plan;
+use crate::sysfs::ArrayDir;
 
 /// How long is tried while the kernel says EBUSY, and the pause in between: it looks for work to do now and then.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long raid4/5/6 are given to come to rest while they are used.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Runs the request.
 #[must_use]
@@ -99,8 +102,13 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
     }
 }
 
-fn not_built(option: &str) -> Refusal {
-    Refusal::new(format!("{option} with --grow is not in this version of mdadm-rs yet; nothing was changed"))
+/// Waits for a while until raid4/5/6 work on no stripe.
+fn stripes_rest(array: &ArrayDir) {
+    let busy = || array.text("stripe_cache_active").ok().flatten().is_some_and(|n| n.trim() != "0");
+    let end = Instant::now() + A_MOMENT;
+    while busy() && Instant::now() < end {
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// The array while it is changed.

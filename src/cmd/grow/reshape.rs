@@ -1,6 +1,6 @@
 //! `--grow --level`, `--raid-devices` and the like: what moves no data is done here. And `--consistency-policy`.
 
-use super::{Running, bitmap_gather, gather, not_built, start};
+use super::{Running, bitmap_gather, gather, start, stripes_rest};
 use crate::cli::request::{GrowRequest, ManageItem, ManageOp, ManageRequest};
 use crate::cmd::manage;
 use crate::cmd::print::out;
@@ -9,7 +9,7 @@ use crate::error::{Refusal, reason};
 use crate::level::Level;
 use crate::plan::grow::level::{self, Takeover};
 use crate::plan::grow::shape::Shape;
-use crate::plan::grow::{Change, devices, policy};
+use crate::plan::grow::{devices, policy};
 use crate::plan::step::{Plan, Step};
 use crate::sysfs::attr;
 
@@ -108,12 +108,20 @@ fn step_by_step(running: &mut Running<'_>, shape: &Shape, takeover: &Takeover) -
     set_level(running, shape, takeover.to, &takeover.last)
 }
 
-/// With requests that fit both levels; the new one says itself how large they are.
+/// With requests that fit both levels; the new one says itself how large they are. Stripes that are worked on meanwhile would be lost
+/// to Linux: `level_store` waits for requests, but not for what is left to do with their stripes.
 pub(super) fn set_level(running: &mut Running<'_>, shape: &Shape, to: Level, plan: &Plan) -> Result<(), Refusal> {
-    let Some((narrow, back)) = shape.narrow(to) else { return running.execute_patiently(plan) };
-    running.execute(&Plan { steps: vec![narrow] })?;
+    let narrowed = shape.narrow(to);
+    if let Some((narrow, _)) = &narrowed {
+        running.execute(&Plan { steps: vec![narrow.clone()] })?;
+    }
+    if !running.req.common.plan {
+        stripes_rest(&running.array.sysfs);
+    }
     running.execute_patiently(plan).inspect_err(|_| {
-        let _ = running.execute(&Plan { steps: vec![back] });
+        if let Some((_, back)) = narrowed {
+            let _ = running.execute(&Plan { steps: vec![back] });
+        }
     })
 }
 
@@ -131,19 +139,26 @@ pub(super) fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
     if req.add.is_empty() {
         return Ok(());
     }
-    let item = |device: &std::path::PathBuf| ManageItem {
-        op: ManageOp::Add,
-        device: device.clone(),
-        write_mostly: None,
-        failfast: None,
-    };
     if req.common.plan && running.array.sysfs.get(attr::SYNC_ACTION).is_none() {
         // A raid0 takes none yet.
         let steps =
             req.add.iter().map(|d| Step::Kernel { what: format!("takes {} as a spare", d.display()) }).collect();
         return running.execute(&Plan { steps });
     }
-    let request = ManageRequest {
+    let steps = manage::with_steps(&adding(req))?;
+    running.shown.steps.extend(steps.steps);
+    Ok(())
+}
+
+/// The same as a request to manage mode.
+fn adding(req: &GrowRequest) -> ManageRequest {
+    let item = |device: &std::path::PathBuf| ManageItem {
+        op: ManageOp::Add,
+        device: device.clone(),
+        write_mostly: None,
+        failfast: None,
+    };
+    ManageRequest {
         common: req.common.clone(),
         array: req.array.clone(),
         items: req.add.iter().map(item).collect(),
@@ -151,20 +166,20 @@ pub(super) fn add(running: &mut Running<'_>) -> Result<(), Refusal> {
         any_sector_size: false,
         readonly: false,
         after: None,
-    };
-    let steps = manage::with_steps(&request)?;
-    running.shown.steps.extend(steps.steps);
-    Ok(())
+    }
 }
 
 /// `--add` alone
-pub(super) fn longer(running: &Running<'_>) -> Result<(), Refusal> {
+pub(super) fn longer(running: &mut Running<'_>) -> Result<(), Refusal> {
     if gather::shape(running)?.level != Level::Linear {
         let shown = running.array.name.path.display();
         return Err(Refusal::new("can only add devices to linear arrays")
             .hint(format!("a spare is added with mdadm {shown} --add DEVICE")));
     }
-    Err(not_built(Change::Add.option(running.req)))
+    can_be_added(running)?;
+    let steps = manage::longer(&adding(running.req))?;
+    running.shown.steps.extend(steps.steps);
+    Ok(())
 }
 
 /// `--consistency-policy`

@@ -3,11 +3,13 @@
 mod add;
 mod gather;
 mod journal;
+mod longer;
 mod plain;
 mod readd;
 mod rebuild;
 
 pub use gather::array as array_facts;
+pub use longer::longer;
 pub use readd::{late, new_spare};
 
 use std::cell::RefCell;

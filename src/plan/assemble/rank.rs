@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::table::{lines, rows};
 use super::{Line, Matched, knows_slot};
 use crate::error::Refusal;
+use crate::level::Level;
 use crate::superblock::Version;
 use crate::superblock::reshape::all_slots;
 use crate::superblock::v1::{Role, SuperV1, feature};
@@ -176,6 +177,11 @@ pub fn refuse_copies(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), R
     Ok(())
 }
 
+/// A linear array that was being made longer: not all superblocks tell of its last members yet, and none has failed.
+fn is_longer(best: &SuperV1, sb: &SuperV1) -> bool {
+    Level::from_raw(best.level_raw()) == Some(Level::Linear) && best.raid_disks() > sb.raid_disks()
+}
+
 fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {
     let (Some(m), Some(best)) = (members.get(i), members.get(first)) else { return Verdict::Useless };
     let (sb, best) = (&m.member.sb, &best.member.sb);
@@ -196,7 +202,7 @@ fn judge(members: &[Matched<'_>], first: usize, i: usize) -> Verdict {
     let behind = best.events().saturating_sub(sb.events());
     let failed = best.role_at(sb.dev_number()) == Role::Faulty;
     // Equal counts and a chosen one that is missing to it: both have run without the other.
-    let apart = slot_of(best).is_some_and(|s| !knows_slot(sb, s));
+    let apart = slot_of(best).is_some_and(|s| !knows_slot(sb, s) && !is_longer(best, sb));
     if behind > 1 || (behind == 1 && (failed || !knows_slot(best, slot))) {
         return Verdict::Stale(slot);
     }

@@ -223,6 +223,18 @@ fn bitmap_bytes(bitmap: &BitmapSuper, events: u64, len: usize) -> Result<Vec<u8>
     Ok(bytes)
 }
 
+/// Older superblocks go, but for the one at this byte offset, which is overwritten.
+pub(super) fn clear_stale(new: &NewMember, start: u64) -> Vec<Step> {
+    let stale = new.stale_supers.iter().filter(|at| **at != start);
+    let clear = |at: &u64| Step::Write {
+        device: new.shown.clone().into(),
+        offset: *at,
+        bytes: vec![0; 4096],
+        what: "clear an older md superblock".into(),
+    };
+    stale.map(clear).collect()
+}
+
 /// The plan: older superblocks away, bitmap, superblock, and the kernel is told.
 ///
 /// # Errors
@@ -250,12 +262,7 @@ pub fn plan(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Pl
         bytes,
         what: what.into(),
     };
-    let mut steps: Vec<Step> = new
-        .stale_supers
-        .iter()
-        .filter(|at| **at != start)
-        .map(|at| write(*at, vec![0; 4096], "clear an older md superblock"))
-        .collect();
+    let mut steps = clear_stale(new, start);
     if let Some(bitmap) = &running.bitmap {
         let at = start.saturating_add_signed(i64::from(bitmap_offset) * 512);
         steps.push(write(at, bitmap_bytes(bitmap, running.sb.events(), room)?, "bitmap superblock"));

@@ -3,7 +3,7 @@
 //! The kernel takes one into a read-only array only by its own request (`md_add_new_disk`, `r5l_init_log`), and says no more
 //! than an errno. What the superblock of an older journal says is believed as far as its events match the array's.
 
-use super::add::{NewMember, Running, fitting_sectors, free_number, spec, superblock};
+use super::add::{NewMember, Running, clear_stale, fitting_sectors, free_number, spec, superblock};
 use super::facts::ArrayFacts;
 use crate::error::Refusal;
 use crate::plan::step::{Plan, Step};
@@ -104,9 +104,7 @@ pub fn new(array: &ArrayFacts, running: &Running, new: &NewMember) -> Result<Pla
     let device: std::path::PathBuf = new.shown.clone().into();
     let start = sb.super_offset() * SECTOR_BYTES;
     let write = |offset: u64, bytes: Vec<u8>, what: String| Step::Write { device: device.clone(), offset, bytes, what };
-    let stale = new.stale_supers.iter().filter(|at| **at != start);
-    let mut steps: Vec<Step> =
-        stale.map(|at| write(*at, vec![0; 4096], "clear an older md superblock".into())).collect();
+    let mut steps = clear_stale(new, start);
     let [.., b0, b1, b2, b3] = new.uuid.0;
     let block = journal_block(sb.set_uuid(), u32::from_le_bytes([b0, b1, b2, b3]));
     steps.push(write(sb.data_offset() * SECTOR_BYTES, block.to_vec(), "empty journal".into()));

@@ -6,6 +6,7 @@ pub mod add;
 pub mod facts;
 pub mod journal;
 pub mod late;
+pub mod longer;
 pub mod old;
 pub mod plain;
 pub mod readd;

@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Job;
 use super::store::Store;
 use super::stripes::Members;
+use crate::cmd::grow::stripes_rest;
 use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
 use crate::device::real::{Access, RealDevice};
@@ -249,8 +250,7 @@ impl Watched<'_> {
     fn forget_stripes(&self) {
         let Some(size) = self.array.get(attr::STRIPE_CACHE_SIZE) else { return };
         for now in [LEAST_CACHE, size.max(USUAL_CACHE), LEAST_CACHE, size] {
-            let busy = || self.text("stripe_cache_active").is_some_and(|n| n != "0");
-            (0..TRIES).take_while(|_| busy()).for_each(|_| std::thread::sleep(PAUSE));
+            stripes_rest(&self.array);
             let _ = self.array.store_text("stripe_cache_size", &now.to_string());
         }
     }

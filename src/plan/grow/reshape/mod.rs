@@ -21,7 +21,12 @@ use route::{Geometry, PAGE_SECTORS, Route};
 #[must_use]
 pub fn member_sectors(shape: &Shape) -> u64 {
     match shape.level {
-        Level::Raid0 => shape.offered.saturating_mul(2) / u64::from(shape.slots.max(1)),
+        // What is offered may be limited.
+        Level::Raid0 => {
+            let chunk = shape.chunk.0.max(1);
+            let least = shape.parts.iter().filter(|p| p.slot.is_some()).map(|p| p.size.saturating_mul(2)).min();
+            least.unwrap_or(0) / chunk * chunk
+        }
         _ => shape.size.saturating_mul(2),
     }
 }
