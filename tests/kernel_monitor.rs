@@ -49,6 +49,16 @@ impl Drop for Monitor {
     }
 }
 
+/// Of a running array, as the reference says it.
+fn uuid_of(array: &str) -> String {
+    let export = vm::reference(&format!("--detail --export {array}")).ok().stdout;
+    export.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap().to_owned()
+}
+
+fn now_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 /// Mail goes to /mnt/mails.
 fn mail_sink() {
     fs::write("/usr/sbin/sendmail", "#!/bin/bash\n{ echo \"args $*\"; cat; } >>/mnt/mails\n").unwrap();
@@ -245,8 +255,7 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
     let d = disks(4, 16 * MIB);
     mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n4 {}", d.join(" "))).ok();
     let _ = fs::remove_file("/usr/sbin/sendmail");
-    let script =
-        "#!/bin/bash\nenv | grep ^MD_ | sort >/mnt/env-$1\necho \"$#: $*\" >>/mnt/program\n[ $1 != Fail ] || exit 3\n";
+    let script = "#!/bin/bash\nenv | grep ^MD_ | LC_ALL=C sort >/mnt/env-$1\necho \"$#: $*\" >>/mnt/program\n[ $1 != Fail ] || exit 3\n";
     fs::write("/mnt/run", script).unwrap();
     sh("chmod +x /mnt/run");
     // Whether they arrive is what a test is for.
@@ -273,11 +282,18 @@ fn a_program_that_hangs_or_fails_and_a_mail_program_that_is_missing_keep_nothing
     let called = || fs::read_to_string("/mnt/program").unwrap_or_default();
     wait_until(LONG, "the program was run", || called().lines().count() == 3);
     assert_eq!(called(), format!("2: NewArray /dev/md0\n3: Fail /dev/md0 {}\n3: Fail /dev/md0 {}\n", d[1], d[2]));
+    // All of it, and of the reference's uuid of the array.
+    let uuid = uuid_of("/dev/md0");
     let env = fs::read_to_string("/mnt/env-Fail").unwrap();
-    for line in ["MD_EVENT=Fail", "MD_DEVICE=/dev/md0", "MD_SEVERITY=critical", "MD_DEGRADED=2", "MD_MISSING_SLOTS=1 2"]
-    {
-        assert!(env.lines().any(|l| l == line), "{line}: {env}");
-    }
+    let (seconds, env): (Vec<&str>, Vec<&str>) = env.lines().partition(|l| l.starts_with("MD_TIME_SECONDS="));
+    let member = &d[2];
+    let want = format!(
+        "MD_DEGRADED=2 MD_DETAIL={member} MD_DEVICE=/dev/md0 MD_EVENT=Fail MD_KERNEL_NAME=md0 MD_LEVEL=raid1 MD_MEMBER={member} \
+         MD_MISMATCH_SECTORS=0 MD_MISSING_SLOTS=1,2 MD_PERCENT= MD_RAID_DEVICES=4 MD_SEVERITY=critical MD_SYNC_ACTION= MD_UUID={uuid}"
+    );
+    assert_eq!(env.join(" "), want.replace(',', " "));
+    let seconds = seconds[0].split('=').nth(1).unwrap().parse::<u64>().unwrap();
+    assert!(now_seconds().abs_diff(seconds) < 60, "{seconds}");
     wait_until(LONG, "both failures are reported", || {
         let err = fs::read_to_string("/mnt/err").unwrap();
         err.contains("mail to root was not sent: /usr/sbin/sendmail: cannot be run: No such file or directory")
@@ -377,6 +393,32 @@ fn the_configuration_is_read_again_at_sighup_and_systemd_is_told() {
     Monitor::tells(&format!("Fail event detected on md device /dev/md/named, component device {}", d[1]));
     wait_until(LONG, "the new program is run", || fs::exists("/mnt/program").unwrap());
     assert_eq!(fs::read_to_string("/mnt/program").unwrap(), format!("Fail /dev/md/named {}\n", d[1]));
+    // How often it looks is in the configuration that was named, also when that is another one.
+    fs::write("/mnt/conf", "MONITORDELAY 300\n").unwrap();
+    let looked = || sh("stat -c %y /mnt/md.prom");
+    let mut named = Command::new(env!("CARGO_BIN_EXE_mdadm"))
+        .args(["--monitor", "--scan", "--config=/mnt/conf", "-v", "--no-sharing", "--metrics=/mnt/md.prom"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create("/mnt/err-named").unwrap())
+        .spawn()
+        .map(Monitor)
+        .unwrap();
+    wait_until(LONG, "it has looked", || fs::exists("/mnt/md.prom").unwrap());
+    let said = fs::read_to_string("/mnt/err-named").unwrap();
+    assert!(said.starts_with("mdadm: Monitor is started with delay 300s\n") && !said.contains("/mnt/run"), "{said}");
+    let first = looked();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(looked(), first);
+    fs::write("/mnt/conf", "MONITORDELAY 1\n").unwrap();
+    sh(&format!("kill -HUP {}", named.0.id()));
+    let mut last = first;
+    for n in 0..3 {
+        wait_until(Duration::from_secs(20), &format!("look {n} after the reload"), || looked() != last);
+        last = looked();
+    }
+    assert_eq!(named.ended(), None);
+    drop(named);
     // While it waits at its end for a program, it lives. What nobody reads holds the sender up.
     let drain = || {
         systemd.set_nonblocking(true).unwrap();
@@ -552,14 +594,20 @@ fn health_and_metrics_say_how_the_arrays_are() {
     is_documented(one);
     assert!(one["reasons"][0].as_str().unwrap().starts_with("is not started"));
     assert_eq!(health("/dev/md7").stdout, "/dev/md7: critical: there is no such array\n");
-    // a full disk: said once, and the monitor goes on
-    sh("mkdir /mnt/full; mount -t tmpfs -o size=4k tmpfs /mnt/full; head -c 4096 /dev/zero >/mnt/full/x");
+    // a full disk: said once, and the monitor goes on; the file stays as it was, and is new again when there is room
+    sh(
+        "mkdir /mnt/full; mount -t tmpfs -o size=8k tmpfs /mnt/full; echo before >/mnt/full/md.prom; head -c 4096 /dev/zero >/mnt/full/x",
+    );
     drop(_monitor);
     let _monitor = Monitor::start("--scan --metrics=/mnt/full/md.prom --delay=1");
     wait_until(LONG, "it is said", || fs::read_to_string("/mnt/err").unwrap().contains("No space left on device"));
     mdadm(&format!("/dev/md0 --fail {}", d[7])).ok();
     Monitor::tells("Fail");
     assert_eq!(fs::read_to_string("/mnt/err").unwrap().matches("No space left").count(), 1);
+    assert_eq!(sh("cat /mnt/full/md.prom; ls -A /mnt/full"), "before\nmd.prom\nx\n");
+    sh("mount -o remount,size=64k /mnt/full");
+    let counts = || fs::read_to_string("/mnt/full/md.prom").unwrap().contains("mdadm_events_total{event=\"Fail\"} 1\n");
+    wait_until(LONG, "it is written", counts);
 }
 
 #[test]
@@ -682,4 +730,172 @@ fn a_check_goes_on_where_it_was_left_and_counts_only_when_it_is_complete() {
     let json: serde_json::Value = serde_json::from_str(&check("status --json /dev/md1").ok().stdout).unwrap();
     assert_eq!(json[0]["complete"].as_array().unwrap().len(), 2, "{json}");
     assert!(json[0]["unfinished"]["done_sectors"].as_u64() >= Some(at(text)), "{json}");
+}
+
+#[test]
+fn priorities_for_syslog_and_steps_of_progress_of_a_live_monitor_are_the_references() {
+    let d = disks(3, 104 * MIB);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b internal -l1 -n2 {} {}", d[0], d[1])).ok();
+    fs::write("/etc/mdadm.conf", format!("ARRAY /dev/md0 UUID={} spares=1\n", uuid_of("/dev/md0"))).unwrap();
+    let log = UnixDatagram::bind("/dev/log").unwrap();
+    log.set_nonblocking(true).unwrap();
+    // By process: priority and event.
+    let mut told = Vec::<(u32, String)>::new();
+    let mut hear = || {
+        let mut bytes = [0u8; 512];
+        while let Ok(n) = log.recv(&mut bytes) {
+            let line = String::from_utf8_lossy(&bytes[..n]).trim_end().to_owned();
+            let (head, message) = line.split_once("]: ").unwrap();
+            let (head, pid) = head.rsplit_once(" mdadm[").unwrap();
+            told.push((pid.parse().unwrap(), format!("{}>{message}", head.split_once('>').unwrap().0)));
+        }
+        told.clone()
+    };
+    let start = |program: &str, increment: u32| {
+        let mut command = Command::new(program);
+        command.args(["--monitor", "--scan", "--syslog", "--no-sharing", "--delay=1", "--test"]);
+        command.arg(format!("--increment={increment}"));
+        Monitor(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    };
+    let increments = [1, 5, 99];
+    let programs = [env!("CARGO_BIN_EXE_mdadm"), vm::reference_path()];
+    let monitors: Vec<Monitor> = programs.iter().flat_map(|p| increments.map(|n| start(p, n))).collect();
+    let mut tell = |whom: &[Monitor], what: &str| {
+        let mut all = Vec::new();
+        wait_until(LONG, &format!("all tell {what}"), || {
+            all = hear();
+            whom.iter().all(|m| all.iter().any(|(pid, l)| *pid == m.0.id() && l.contains(what)))
+        });
+        all
+    };
+    tell(&monitors, ">TestMessage ");
+    tell(&monitors, ">SparesMissing ");
+    // A check that stands still where it is told to; /proc/mdstat counts in MiB.
+    vm::sync_speed(1_000_000, 2_000_000);
+    let units = attr("md0", "component_size").parse::<u64>().unwrap() / 512;
+    let stand = |percent: u64| {
+        let at = (percent * (units + 1)).div_ceil(100);
+        assert!(at < units && at * 100 / (units + 1) == percent, "{percent} of {units}");
+        vm::set_attr("md0", "sync_max", &(at * 1024).to_string());
+    };
+    stand(25);
+    vm::set_attr("md0", "sync_action", "check");
+    tell(&monitors, ">RebuildStarted ");
+    for percent in [40, 99] {
+        stand(percent);
+        monitors
+            .chunks(3)
+            .for_each(|of| drop(tell(if percent == 99 { of } else { &of[..2] }, &format!(">Rebuild{percent} "))));
+    }
+    vm::set_attr("md0", "sync_max", "max");
+    tell(&monitors, ">RebuildFinished ");
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    tell(&monitors, ">Fail ");
+    mdadm(&format!("/dev/md0 --remove {0} --add {0}", d[1])).ok();
+    tell(&monitors, ">SpareActive ");
+    mdadm(&format!("--create /dev/md1 --run -b none -l1 -n2 {} missing", d[2])).ok();
+    tell(&monitors, ">DegradedArray ");
+    mdadm("--stop /dev/md1").ok();
+    let all = tell(&monitors, ">DeviceDisappeared ");
+    // A look may fall between two places where it stands. Which slots are missing is said by ours only.
+    let is_sure = |l: &str| {
+        let step = l.split(">Rebuild").nth(1).is_some_and(|l| l.starts_with(|c: char| c.is_ascii_digit()));
+        !l.contains(": slot ") && (!step || l.contains(">Rebuild40 ") || l.contains(">Rebuild99 "))
+    };
+    let of = |n: usize| {
+        let mine = all.iter().filter(|(pid, l)| *pid == monitors[n].0.id() && is_sure(l));
+        mine.map(|(_, l)| l.as_str()).collect::<std::collections::BTreeSet<_>>()
+    };
+    for (n, increment) in increments.into_iter().enumerate() {
+        let (ours, theirs) = (of(n), of(n + 3));
+        assert_eq!(ours, theirs, "--increment={increment}");
+        let steps = ours.iter().filter(|l| l.contains(">Rebuild40 ") || l.contains(">Rebuild99 ")).count();
+        assert_eq!((ours.len(), steps), (9 + steps, if increment == 99 { 1 } else { 2 }), "{ours:?}");
+        assert!(ours.contains("<28>SparesMissing event detected on md device /dev/md0"), "{ours:?}");
+    }
+}
+
+#[test]
+fn a_check_never_counts_that_was_killed_or_lost_a_member() {
+    let d = disks(7, 16 * MIB);
+    let check = |args: &str| mdadm(&format!("--check={args}"));
+    let start = |array: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+        command.args(["--check=start", "--check-speed=1000", array]);
+        command.stdout(File::create("/mnt/out").unwrap()).stderr(File::create("/mnt/err").unwrap());
+        let checker = Monitor(command.spawn().unwrap());
+        let kname = array.trim_start_matches("/dev/");
+        wait_until(LONG, "it is checked", || attr(kname, "sync_action") == "check");
+        wait_until(LONG, "it has begun", || {
+            attr(kname, "sync_completed").starts_with(|c: char| ('1'..='9').contains(&c))
+        });
+        checker
+    };
+    let kept = |array: &str| -> serde_json::Value {
+        let json: serde_json::Value =
+            serde_json::from_str(&check(&format!("status --json {array}")).ok().stdout).unwrap();
+        json[0].clone()
+    };
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -b none -l1 -n2 {} {}", d[0], d[1])).ok();
+    mdadm(&format!("--create /dev/md1 --run --assume-clean -b none -l5 -n3 -x1 {}", d[2..6].join(" "))).ok();
+    // Killed: the kernel goes on, and nobody saw what it found. What was set goes with --check=stop, or with the next check.
+    drop(start("/dev/md0"));
+    assert!(check("status /dev/md0").ok().stdout.starts_with("/dev/md0: is being checked, at sector "));
+    let second = check("start /dev/md0");
+    assert_eq!(
+        (second.status, second.stderr.as_str()),
+        (1, "mdadm: /dev/md0 is not checked: is being checked already\n")
+    );
+    assert_eq!(attr("md0", "sync_speed_max"), "1000 (local)");
+    check("stop /dev/md0").ok();
+    let left = ["sync_speed_max", "sync_min", "sync_max"].map(|name| attr("md0", name));
+    assert!(left[0].ends_with("(system)") && left[1..] == ["0", "max"], "{left:?}");
+    assert!(kept("/dev/md0")["complete"].as_array().unwrap().is_empty());
+    drop(start("/dev/md0"));
+    vm::set_attr("md0", "sync_action", "idle");
+    wait_until(LONG, "it ends", || attr("md0", "sync_action") == "idle");
+    assert!(kept("/dev/md0")["complete"].as_array().unwrap().is_empty());
+    assert!(check("start /dev/md0").ok().stdout.contains("checked, 0 sectors differ"));
+    assert!(attr("md0", "sync_speed_max").ends_with("(system)"));
+    let complete = kept("/dev/md0")["complete"].as_array().unwrap().clone();
+    assert_eq!((complete.len(), attr("md0", "sync_min").as_str(), attr("md0", "sync_max").as_str()), (1, "0", "max"));
+    // A member fails: the check ends, and the kernel goes on with a recovery, which forgets the limit.
+    let mut checker = start("/dev/md1");
+    mdadm(&format!("/dev/md1 --fail {}", d[3])).ok();
+    wait_until(LONG, "it ends", || checker.ended().is_some());
+    assert_eq!(checker.ended(), Some(0));
+    assert!(Monitor::out().contains("the check was interrupted at sector "), "{}", Monitor::out());
+    assert!(attr("md1", "sync_speed_max").ends_with("(system)") && attr("md1", "sync_max") == "max");
+    // While the recovery runs the kernel takes no other sync_min.
+    let err = fs::read_to_string("/mnt/err").unwrap();
+    assert!(err.is_empty() || err.ends_with("; mdadm --check=stop /dev/md1 does that once nothing runs\n"), "{err}");
+    vm::wait_sync("md1");
+    check("stop --scan").ok();
+    let after = kept("/dev/md1");
+    assert!(after["complete"].as_array().unwrap().is_empty() && after["unfinished"].is_object(), "{after}");
+    assert_eq!((attr("md1", "sync_min"), attr("md1", "sync_max")), ("0".into(), "max".into()));
+    // Nobody waits for the spare: degraded, it is left out, and stays unfinished.
+    mdadm(&format!("/dev/md1 --fail {}", d[2])).ok();
+    assert!(check("continue --scan").ok().stderr.contains("/dev/md1 is not checked: is degraded"));
+    assert_eq!(kept("/dev/md1"), after);
+    // What has no uuid keeps no results, and leaves none under another name.
+    mdadm("--stop /dev/md1").ok();
+    mdadm(&format!("--build /dev/md2 -l1 -n2 {} {}", d[5], d[6])).ok();
+    vm::wait_sync("md2");
+    let built = check("start /dev/md2");
+    assert!(
+        built.status == 1 && built.stderr.contains("/dev/md2 has no uuid (--build makes such arrays)"),
+        "{built:?}"
+    );
+    let scan = check("start --scan").ok();
+    assert!(scan.stdout.contains("/dev/md0: checked") && scan.stderr.contains("/dev/md2 has no uuid"), "{scan:?}");
+    let told = mdadm("--monitor --scan --oneshot").ok().stdout;
+    assert!(told.contains("NewArray event detected on md device /dev/md2"), "{told}");
+    assert_eq!(mdadm("--health /dev/md2").ok().stdout, "/dev/md2: ok: raid1, 2 of 2 members\n");
+    for file in ["checks.json", "members.json"] {
+        let text = fs::read_to_string(format!("/var/lib/mdadm-rs/{file}")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let uuids: Vec<&String> = json["arrays"].as_object().unwrap().keys().collect();
+        assert!(uuids.contains(&&uuid_of("/dev/md0")) && !text.contains("00000000:00000000"), "{file}: {text}");
+    }
 }

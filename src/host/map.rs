@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::sysfs::value::MetadataVersion;
 use crate::sysfs::{ArrayDir, attr};
 use crate::uuid::Uuid;
 
@@ -143,9 +144,13 @@ impl MapDir {
 }
 
 impl super::Host {
-    /// The uuid of a running array: by the kernel (not all tell it), else by the map file.
+    /// The uuid of a running array: by the kernel (not all tell it), else by the map file. None where there is no metadata: the
+    /// kernel makes up another one each time such an array is built.
     #[must_use]
     pub fn uuid_in(&self, dir: &ArrayDir, map: &[MapEntry]) -> Option<Uuid> {
+        if dir.get(attr::METADATA_VERSION) == Some(MetadataVersion::None) {
+            return None;
+        }
         let told = dir.get(attr::UUID).and_then(|w| Uuid::parse(&w.0)).filter(|u| !u.is_zero());
         let mapped = || map.iter().find(|e| e.devname == dir.devname()).map(|e| e.uuid);
         told.or_else(mapped).filter(|u| !u.is_zero())

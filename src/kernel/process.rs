@@ -3,18 +3,43 @@
 use std::fs::OpenOptions;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork};
 
-/// Has the program get all signals, whatever this process keeps back, in a process group of its own.
-pub fn with_all_signals(command: &mut Command) -> &mut Command {
+/// Held while a program is being started.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// Starts a program that gets all signals, whatever this process keeps back, in a process group of its own.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn start(command: &mut Command) -> io::Result<Child> {
     let unblock = || SigSet::empty().thread_set_mask().map_err(io::Error::from);
     // SAFETY: the closure calls pthread_sigmask(3) only, which is async-signal-safe, and allocates nothing.
-    unsafe { command.process_group(0).pre_exec(unblock) }
+    let command = unsafe { command.process_group(0).pre_exec(unblock) };
+    let _starting = STARTING.lock();
+    // It returns when the program runs.
+    command.spawn()
+}
+
+/// While this is held, [`start`] starts nothing. Until its program runs, a child has all open that this process had when it was
+/// made: a device that is closed here stays busy. None where one cannot be started for so long.
+pub fn nothing_starts(limit: Duration) -> Option<MutexGuard<'static, ()>> {
+    let end = Instant::now() + limit;
+    loop {
+        match STARTING.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }
 
 /// Has the program run in a session of its own: the end of this one's terminal does not end it.
@@ -99,5 +124,27 @@ fn outcome(mut reader: PipeReader, child: Pid) -> u8 {
             Err(nix::errno::Errno::EINTR) | Ok(_) => {}
             Err(_) => return 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn nothing_is_started_while_a_device_is_to_be_free_and_what_cannot_be_started_holds_nobody_up_for_ever() {
+        let free = nothing_starts(Duration::ZERO).unwrap();
+        assert!(nothing_starts(Duration::from_millis(5)).is_none());
+        let (told, started) = channel();
+        let thread = std::thread::spawn(move || {
+            let mut child = start(&mut Command::new("true")).unwrap();
+            told.send(()).unwrap();
+            child.wait().unwrap()
+        });
+        assert!(started.recv_timeout(Duration::from_millis(100)).is_err());
+        drop(free);
+        assert!(thread.join().unwrap().success());
+        started.recv().unwrap();
     }
 }

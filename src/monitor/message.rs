@@ -215,6 +215,45 @@ mod tests {
     }
 
     #[test]
+    fn the_program_is_told_all_that_there_is() {
+        use crate::monitor::state::Sync;
+        let mut all = told("/dev/md/a\"b", What::Fail("sda".into()));
+        all.member = Some("/dev/sda".into());
+        all.missing = [1, 3].map(|slot| Missing { slot, last: None }).to_vec();
+        all.seconds = 1_700_000_000;
+        all.event.subject.uuid = crate::uuid::Uuid::parse("01234567:89abcdef:01234567:89abcdef");
+        let sync = Some(Sync { action: "recovery".into(), percent: Some(7) });
+        all.event.array = Array { raid_disks: 6, degraded: 2, mismatches: 16, sync, ..all.event.array };
+        let list: Vec<String> = all.environment().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            list,
+            [
+                "MD_EVENT=Fail",
+                "MD_SEVERITY=critical",
+                "MD_DEVICE=/dev/md/a\"b",
+                "MD_KERNEL_NAME=md0",
+                "MD_UUID=01234567:89abcdef:01234567:89abcdef",
+                "MD_DETAIL=/dev/sda",
+                "MD_MEMBER=/dev/sda",
+                "MD_LEVEL=raid5",
+                "MD_RAID_DEVICES=6",
+                "MD_DEGRADED=2",
+                "MD_MISSING_SLOTS=1 3",
+                "MD_SYNC_ACTION=recovery",
+                "MD_PERCENT=7",
+                "MD_MISMATCH_SECTORS=16",
+                "MD_TIME_SECONDS=1700000000",
+            ]
+        );
+        // All are in the manual, and what is not known is empty, not left from whoever started the monitor.
+        let manual = include_str!("../../man/mdadm.8");
+        let nothing = told("/dev/md0", What::MoveSpare("/dev/md1".into())).environment();
+        assert!(nothing.iter().all(|(name, _)| manual.contains(name)));
+        assert!(nothing.contains(&("MD_MEMBER", String::new())) && nothing.contains(&("MD_PERCENT", String::new())));
+        assert!(nothing.contains(&("MD_DETAIL", "/dev/md1".into())));
+    }
+
+    #[test]
     fn lines_are_the_references() {
         let line = |what| told("/dev/md0", what).line();
         assert_eq!(line(What::Rebuild(5)), "Rebuild05 event detected on md device /dev/md0");

@@ -259,4 +259,46 @@ mod tests {
         }
         assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
+
+    #[test]
+    fn a_reader_never_sees_half_a_file_nor_is_a_name_more_than_a_label() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("md.prom");
+        let pages = ["a", "b"].map(|letter| letter.repeat(1 << 20));
+        replace(&path, pages[0].as_bytes()).unwrap();
+        let (seen, last) = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let (mut seen, start) = ([0; 2], std::time::Instant::now());
+                while seen.contains(&0) || start.elapsed() < std::time::Duration::from_millis(100) {
+                    let text = fs::read_to_string(&path).unwrap();
+                    seen[pages.iter().position(|p| *p == text).unwrap()] += 1;
+                    assert!(start.elapsed().as_secs() < 60);
+                }
+                seen
+            });
+            let mut last = 0;
+            while !reader.is_finished() {
+                last = 1 - last;
+                replace(&path, pages[last].as_bytes()).unwrap();
+            }
+            (reader.join().unwrap(), last)
+        });
+        assert!(seen[0] > 0 && seen[1] > 0 && fs::read_to_string(&path).unwrap() == pages[last]);
+        // nothing is left behind, also of one that was killed; no link is followed
+        let other = dir.path().join("other");
+        std::os::unix::fs::symlink(&other, dir.path().join(format!(".md.prom.{}", std::process::id()))).unwrap();
+        replace(&path, b"x").unwrap();
+        assert_eq!((fs::read_dir(dir.path()).unwrap().count(), other.exists()), (1, false));
+        // One value on one line, whatever the array is called.
+        let wanted = |name: &str| super::super::state::Wanted { name: name.into(), ..Default::default() };
+        let rules = super::super::state::Rules { scan: false, test: false, increment: 20, hurried: false };
+        let name = "/dev/md/a\"} 1\nmdadm_array_degraded{x=\"\\";
+        let mut watch = Watch::new(rules, vec![wanted(name)]);
+        watch.arrays[0].last = Some(Array { devname: "md0".into(), ..Array::default() });
+        let host = Host { sysfs: crate::sysfs::Sysfs::at(dir.path()), ..Host::default() };
+        let text = Metrics::new(&path).text(&host, &watch, 0);
+        let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("mdadm_array_degraded")).collect();
+        let label = "/dev/md/a\\\"} 1\\nmdadm_array_degraded{x=\\\"\\\\";
+        assert_eq!(lines, [format!("mdadm_array_degraded{{array=\"{label}\",device=\"md0\"}} 0")]);
+    }
 }

@@ -1,7 +1,8 @@
 //! Moves spares between arrays of a spare-group or of a domain.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::state::spares::{Ask, Move, moves};
 use super::state::{Event, Subject, Watch, Watched, What};
@@ -12,12 +13,34 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::host::conf::Policy;
 use crate::host::place::metadata_word;
+use crate::kernel::process::nothing_starts;
 use crate::plan::policy::allowed;
 use crate::sysfs::attr;
 
-/// Spares that could not be moved to an array: not tried again.
+/// How long a program may take to be started, until a spare is moved all the same.
+const STARTS: Duration = Duration::from_secs(5);
+
+/// Spares that could not be moved to an array: when that was tried last, and how often.
 #[derive(Debug, Default)]
-pub struct Failed(HashSet<(String, String)>);
+pub struct Failed(HashMap<(String, String), (Instant, u32)>);
+
+impl Failed {
+    fn add(&mut self, kname: &str, array: &str) {
+        let (at, tries) = self.0.entry((kname.to_owned(), array.to_owned())).or_insert((Instant::now(), 0));
+        (*at, *tries) = (Instant::now(), *tries + 1);
+    }
+
+    fn is_due(&self, kname: &str, array: &str) -> bool {
+        let failed = self.0.get(&(kname.to_owned(), array.to_owned()));
+        failed.is_none_or(|(at, tries)| at.elapsed() >= pause(*tries))
+    }
+}
+
+/// What was in the way may go, but a spare that never fits is not to be tried, and told of, each minute.
+fn pause(tries: u32) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    (Duration::from_secs(60) * 2u32.saturating_pow(tries.saturating_sub(1).min(11))).min(DAY)
+}
 
 /// What is known when spares are chosen.
 struct Known<'a> {
@@ -34,8 +57,7 @@ impl Ask for Known<'_> {
     }
 
     fn fits(&self, array: &Watched, kname: &str) -> bool {
-        let before = self.failed.0.contains(&(kname.to_owned(), array.wanted.name.clone()));
-        !before && is_large_enough(self.host, array, kname)
+        self.failed.is_due(kname, &array.wanted.name) && is_large_enough(self.host, array, kname)
     }
 }
 
@@ -47,7 +69,7 @@ pub fn share(host: &Host, watch: &Watch, policies: &[Policy], failed: &mut Faile
         if carry_out(host, &m, from, to) {
             events.extend(moved(from, to));
         } else {
-            failed.0.insert((m.kname, to.wanted.name.clone()));
+            failed.add(&m.kname, &to.wanted.name);
         }
     }
     events
@@ -61,6 +83,8 @@ fn moved(from: &Watched, to: &Watched) -> Option<Event> {
 
 /// Takes it out of one array and adds it to the other; back to the first where that takes it no more.
 fn carry_out(host: &Host, m: &Move, from: &Watched, to: &Watched) -> bool {
+    // The program that is told of the failure just now would keep the spare busy.
+    let _free = nothing_starts(STARTS);
     let device = host.dev.join(&m.kname);
     let act = |op, at: &Watched| {
         let Some(array) = at.last.as_ref().map(|a| host.dev.join(&a.devname)) else { return Exit::FAIL };
@@ -104,4 +128,20 @@ fn is_large_enough(host: &Host, needy: &Watched, kname: &str) -> bool {
     };
     let need = array.in_sync().find_map(|m| need(&m.kname));
     need.zip(host.sysfs.sectors_of(kname)).is_some_and(|(need, have)| have >= need)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_that_was_not_taken_is_tried_again_ever_later() {
+        let mut failed = Failed::default();
+        assert!(failed.is_due("sda", "/dev/md0"));
+        failed.add("sda", "/dev/md0");
+        assert!(
+            !failed.is_due("sda", "/dev/md0") && failed.is_due("sda", "/dev/md1") && failed.is_due("sdb", "/dev/md0")
+        );
+        assert_eq!([1, 2, 3, 50].map(|tries| pause(tries).as_secs()), [60, 120, 240, 24 * 3600]);
+    }
 }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub speed_kib: Option<u64>,
     /// The limit that was set for this array alone, KiB per second.
     pub own_speed_kib: Option<u64>,
+    /// A check that was killed left another one behind.
+    pub has_left_speed: bool,
 }
 
 /// What is done before and after.
@@ -71,17 +73,32 @@ pub fn start(array: &Facts) -> Result<Check, Refusal> {
     let goes_on_at = array.left.filter(fits).map(|(done, _)| done);
     let mut check = Check { goes_on_at, ..Check::default() };
     // The order matters: the kernel takes no sync_min past sync_max.
-    check.start.steps.extend(array.speed_kib.map(|kib| store("sync_speed_max", &kib)));
+    let own = array.own_speed_kib.map_or("system".to_owned(), |kib| kib.to_string());
+    let speed = array.speed_kib.map(|kib| kib.to_string()).or_else(|| array.has_left_speed.then(|| own.clone()));
+    check.start.steps.extend(speed.map(|speed| store("sync_speed_max", &speed)));
     check.start.steps.extend([
         store("sync_max", &"max"),
         store("sync_min", &goes_on_at.unwrap_or(0)),
         store("sync_max", &PAST_THE_END),
         store("sync_action", &"check"),
     ]);
-    check.end.steps.extend([store("sync_min", &0), store("sync_max", &"max")]);
-    let speed = array.own_speed_kib.map_or("system".to_owned(), |kib| kib.to_string());
-    check.end.steps.extend(array.speed_kib.map(|_| store("sync_speed_max", &speed)));
+    check.end = end_of(array, array.speed_kib.is_some());
     Ok(check)
+}
+
+/// What is put back after a check that was killed.
+#[must_use]
+pub fn tidy(array: &Facts) -> Plan {
+    end_of(array, array.has_left_speed)
+}
+
+fn end_of(array: &Facts, has_speed: bool) -> Plan {
+    let store = |attr: &str, value: String| sysfs(&array.devname, attr, value);
+    let own = array.own_speed_kib.map_or("system".to_owned(), |kib| kib.to_string());
+    let mut steps: Vec<Step> = has_speed.then(|| store("sync_speed_max", own)).into_iter().collect();
+    // The last is refused while anything runs.
+    steps.extend([store("sync_max", "max".into()), store("sync_min", "0".into())]);
+    Plan { steps }
 }
 
 /// The step that interrupts a check.
@@ -129,13 +146,19 @@ mod tests {
             plain.whole("md0").text(),
             "sysfs  md0/md/sync_max = max\nsysfs  md0/md/sync_min = 0\nsysfs  md0/md/sync_max = 4503599627370496\n\
              sysfs  md0/md/sync_action = check\nkernel checks md0 from sector 0 on; when it ends:\n\
-             sysfs  md0/md/sync_min = 0\nsysfs  md0/md/sync_max = max\n"
+             sysfs  md0/md/sync_max = max\nsysfs  md0/md/sync_min = 0\n"
         );
         for (own_speed_kib, back) in [(None, "system"), (Some(777), "777")] {
             let check = start(&Facts { speed_kib: Some(50), own_speed_kib, ..facts() }).unwrap();
             assert_eq!(check.start.steps[0].line(), "sysfs  md0/md/sync_speed_max = 50");
-            assert_eq!(check.end.steps[2].line(), format!("sysfs  md0/md/sync_speed_max = {back}"));
+            assert_eq!(check.end.steps[0].line(), format!("sysfs  md0/md/sync_speed_max = {back}"));
             assert_eq!((check.start.steps.len(), check.end.steps.len()), (5, 3));
+            // One that was killed left its limit: it is put back before the next, and is not taken for the array's own.
+            let left = Facts { has_left_speed: true, own_speed_kib, ..facts() };
+            let check = start(&left).unwrap();
+            assert_eq!(check.start.steps[0].line(), format!("sysfs  md0/md/sync_speed_max = {back}"));
+            assert_eq!((check.end.steps.len(), tidy(&left).steps.len()), (2, 3));
+            assert_eq!(tidy(&left).steps[0].line(), format!("sysfs  md0/md/sync_speed_max = {back}"));
         }
     }
 

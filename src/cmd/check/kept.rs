@@ -52,6 +52,15 @@ pub struct Complete {
     pub unwritten_chunks: Option<u64>,
 }
 
+/// The limit that a check set; whoever comes after one that was killed puts it back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speed {
+    /// KiB per second.
+    pub kib: u64,
+    /// The limit that the array had of its own, KiB per second.
+    pub before_kib: Option<u64>,
+}
+
 /// All that is kept of one array.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
@@ -60,6 +69,9 @@ pub struct Checks {
     /// Those that are complete, the newest last.
     #[serde(default)]
     pub complete: Vec<Complete>,
+    /// While one runs that set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ mod status;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kept::{Checks, Complete, Kept, Unfinished};
+use kept::{Checks, Complete, Kept, Speed, Unfinished};
 use ranges::Heard;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,8 @@ use crate::uuid::Uuid;
 /// How often it is looked at, and how often the position is written down.
 const LOOK: Duration = Duration::from_millis(200);
 const KEEP: Duration = Duration::from_secs(30);
+/// How long whoever started a check has to put back what it set.
+const TIDIES: Duration = Duration::from_secs(2);
 
 /// Starts, stops or tells; with what `--json` says of it besides.
 #[must_use]
@@ -56,7 +58,7 @@ pub fn run(request: &CheckRequest) -> (Exit, Map<String, Value>) {
         return (exit.worst(status::run(request, &arrays, &kept)), Map::new());
     }
     if request.action == CheckAction::Stop {
-        return (exit.worst(stop(&host, request, &arrays)), Map::new());
+        return (exit.worst(stop(&host, request, &arrays, &mut kept)), Map::new());
     }
     if request.action == CheckAction::Continue {
         arrays.retain(|target| kept.of(target.uuid).unfinished.is_some());
@@ -112,11 +114,24 @@ impl Target {
         self.dir.get(attr::SYNC_ACTION)
     }
 
+    /// Also while it comes to its end: of a member that failed the kernel says "recover" at once (md_error), and only then ends
+    /// the check, which sets `sync_min`.
+    fn is_checked(&self) -> bool {
+        match self.action() {
+            Some(SyncAction::Check) => true,
+            None | Some(SyncAction::Idle | SyncAction::Frozen) => false,
+            Some(_) => self.dir.get(attr::LAST_SYNC_ACTION) == Some(SyncAction::Check),
+        }
+    }
+
     fn state(&self) -> Option<ArrayState> {
         self.dir.get(attr::ARRAY_STATE)
     }
 
-    fn facts(&self, request: &CheckRequest, unfinished: Option<&Unfinished>) -> Facts {
+    fn facts(&self, request: &CheckRequest, kept: &Checks) -> Facts {
+        let limit = self.dir.get(attr::SYNC_SPEED_MAX).filter(|limit| limit.local).map(|limit| limit.kib);
+        // If nobody has set another one since.
+        let left = kept.speed.as_ref().filter(|speed| limit == Some(speed.kib));
         Facts {
             devname: self.dir.devname().to_owned(),
             shown: self.shown.clone(),
@@ -126,9 +141,10 @@ impl Target {
             readonly: matches!(self.state(), Some(ArrayState::Readonly | ArrayState::ReadAuto)),
             member_sectors: self.dir.get(attr::COMPONENT_SIZE).unwrap_or(0).saturating_mul(2),
             array_sectors: self.dir.size_sectors().unwrap_or(0),
-            left: unfinished.map(|u| (u.done_sectors, u.member_sectors)),
+            left: kept.unfinished.as_ref().map(|u| (u.done_sectors, u.member_sectors)),
             speed_kib: request.speed_kib.map(u64::from),
-            own_speed_kib: self.dir.get(attr::SYNC_SPEED_MAX).filter(|limit| limit.local).map(|limit| limit.kib),
+            own_speed_kib: left.map_or(limit, |speed| speed.before_kib),
+            has_left_speed: left.is_some(),
         }
     }
 }
@@ -176,15 +192,19 @@ impl Checking<'_> {
     }
 
     /// Starts those that can be; with `--plan` shows how.
-    fn begin(&self, arrays: Vec<Target>, kept: &Kept) -> (Vec<Target>, Exit) {
+    fn begin(&self, arrays: Vec<Target>, kept: &mut Kept) -> (Vec<Target>, Exit) {
         let (mut running, mut whole, mut exit) = (Vec::new(), Plan::default(), Exit::OK);
         for mut target in arrays {
-            let before = kept.of(target.uuid).unfinished;
-            let facts = target.facts(self.request, before.as_ref());
+            let before = kept.of(target.uuid);
+            let facts = target.facts(self.request, &before);
             let started = check::start(&facts).map_err(|refusal| refusal.lines).and_then(|check| {
                 if self.request.common.plan {
                     whole.steps.extend(check.whole(&facts.devname).steps);
                     return Ok(());
+                }
+                let speed = facts.speed_kib.map(|kib| Speed { kib, before_kib: facts.own_speed_kib });
+                if speed.is_some() || before.speed.is_some() {
+                    keep(&target, kept, |c| c.speed = speed);
                 }
                 self.start(&check).map_err(|e| vec![format!("{} is not checked: {e}", target.shown)])?;
                 let fresh = Unfinished {
@@ -192,7 +212,7 @@ impl Checking<'_> {
                     member_sectors: facts.member_sectors,
                     ..Unfinished::default()
                 };
-                target.begun = Some(before.filter(|_| check.goes_on_at.is_some()).unwrap_or(fresh));
+                target.begun = Some(before.unfinished.filter(|_| check.goes_on_at.is_some()).unwrap_or(fresh));
                 target.end = check.end;
                 running.push(target);
                 Ok(())
@@ -219,7 +239,7 @@ impl Checking<'_> {
 
     /// Where it is now; its end, once it is there.
     fn look(&mut self, target: &mut Target, kept: &mut Kept) -> Option<Exit> {
-        let runs = matches!(target.action(), Some(SyncAction::Check));
+        let runs = target.is_checked();
         // Asked for after that: what is said until the end is in it.
         let begun = target.begun.get_or_insert_default();
         ranges::add(&mut begun.differing, self.heard.of(target.dir.devname()));
@@ -254,12 +274,14 @@ impl Checking<'_> {
         // A recovery that came after an interrupted check forgets the limit, and so does an assembly.
         let complete = limit == Some(Maybe::None) && last == Some(SyncAction::Check);
         // Not to be left behind for what runs next.
-        let _ = self.apply(&target.end);
+        if let Err(e) = self.apply(&target.end) {
+            complain(format!("{e}; mdadm --check=stop {shown} does that once nothing runs"));
+        }
         let mismatch_sectors = now.mismatch_sectors;
         let done_sectors = (!complete).then_some(now.done_sectors);
         self.results.push(result(target, complete, done_sectors, Some(mismatch_sectors)));
         if let Some(done_sectors) = done_sectors {
-            keep(target, kept, |c| c.unfinished = Some(now));
+            keep(target, kept, |c| (c.unfinished, c.speed) = (Some(now), None));
             out(&format!(
                 "mdadm: {shown}: the check was interrupted at sector {done_sectors} and goes on from there\n"
             ));
@@ -279,7 +301,7 @@ fn completed(target: &Target, kept: &mut Kept, now: Unfinished) {
         lines.push(format!("  {n} chunks of its lockless bitmap were never written to, and not compared"));
     }
     keep(target, kept, |c| {
-        c.unfinished = None;
+        (c.unfinished, c.speed) = (None, None);
         c.complete.push(Complete { unwritten_chunks, ..complete_of(now) });
     });
     let meaning = meaning(target, mismatch_sectors);
@@ -338,17 +360,43 @@ fn keep(target: &Target, kept: &mut Kept, change: impl FnOnce(&mut Checks)) {
     }
 }
 
-fn stop(host: &Host, request: &CheckRequest, arrays: &[Target]) -> Exit {
+fn stop(host: &Host, request: &CheckRequest, arrays: &[Target], kept: &mut Kept) -> Exit {
     let (mut whole, mut exit) = (Plan::default(), Exit::OK);
-    for target in arrays.iter().filter(|t| t.action() == Some(SyncAction::Check)) {
-        let plan = check::stop(target.dir.devname());
-        if request.common.plan {
-            whole.steps.extend(plan.steps);
-        } else if let Err(e) = Session::new(host, &request.common).apply(&plan) {
-            complain(e);
-            exit = Exit::FAIL;
+    for target in arrays {
+        match stop_one(host, request, target, kept) {
+            Ok(plan) => whole.steps.extend(plan.steps),
+            Err(e) => {
+                complain(e);
+                exit = Exit::FAIL;
+            }
         }
     }
     show(request, &whole, exit);
     exit
+}
+
+/// Interrupts a check; what one that was killed has set is put back here, else by whoever started it.
+fn stop_one(host: &Host, request: &CheckRequest, target: &Target, kept: &mut Kept) -> Result<Plan, String> {
+    let runs = target.action() == Some(SyncAction::Check);
+    let plan = if runs { check::stop(target.dir.devname()) } else { Plan::default() };
+    if request.common.plan {
+        return Ok(plan);
+    }
+    let apply = |plan: &Plan| Session::new(host, &request.common).apply(plan).map_err(|e| e.to_string());
+    apply(&plan)?;
+    let is_left = || target.dir.get(attr::SYNC_MAX) == Some(Maybe::Some(check::PAST_THE_END));
+    let end = Instant::now() + TIDIES;
+    while runs && is_left() && Instant::now() < end {
+        std::thread::sleep(LOOK);
+    }
+    let checks = kept.of(target.uuid);
+    let left = target.facts(request, &checks);
+    // Nobody but a check that was to go on there has set it.
+    let min = target.dir.get(attr::SYNC_MIN).filter(|min| *min > 0);
+    let is_left_min = min.is_some() && min == checks.unfinished.map(|u| u.done_sectors);
+    if is_left() || left.has_left_speed || (is_left_min && target.action() == Some(SyncAction::Idle)) {
+        apply(&check::tidy(&left))?;
+        keep(target, kept, |c| c.speed = None);
+    }
+    Ok(plan)
 }
