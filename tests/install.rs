@@ -91,3 +91,37 @@ fn what_units_start_is_what_the_program_takes() {
     // and it is no parser that takes all
     assert!(cli::parse(&["--check=begin".into(), "--scan".into()]).is_err());
 }
+
+#[test]
+fn systemd_takes_every_unit_without_a_word_of_complaint() {
+    let dir = tempfile::tempdir().unwrap();
+    // Below a prefix of its own: the program that units start is there.
+    let prefix = dir.path().join("usr");
+    let made = Command::new("make")
+        .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install-data"])
+        .arg(format!("PREFIX={}", prefix.display()))
+        .status();
+    assert!(made.unwrap().success());
+    fs::create_dir(prefix.join("sbin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mdadm"), prefix.join("sbin/mdadm")).unwrap();
+    let units = prefix.join("lib/systemd/system");
+    let verify = |names: &[String]| {
+        let paths = names.iter().map(|name| units.join(name.replace("@.", "@md127.")));
+        Command::new("systemd-analyze").args(["--man=no", "--recursive-errors=no", "verify"]).args(paths).output()
+    };
+    let names = files(&units);
+    let Ok(found) = verify(&names) else {
+        println!("no systemd-analyze here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&found.stderr).into_owned();
+    // It tells of this machine's other units too.
+    let ours: Vec<&str> =
+        said.lines().filter(|l| names.iter().any(|n| l.contains(n.split(['@', '.']).next().unwrap()))).collect();
+    assert!(ours.is_empty() && found.status.success(), "{}: {said}", found.status);
+    // and it is one that complains: systemd 252 does not know this type
+    let unit = units.join("mdmonitor.service");
+    fs::write(&unit, fs::read_to_string(&unit).unwrap().replace("Type=notify", "Type=notification")).unwrap();
+    let said = verify(&["mdmonitor.service".to_owned()]).unwrap().stderr;
+    assert!(String::from_utf8_lossy(&said).contains("notification"));
+}

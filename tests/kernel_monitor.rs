@@ -554,7 +554,23 @@ fn health_and_metrics_say_how_the_arrays_are() {
     wait_until(LONG, "it is built", || vm::mdstat().contains("recovery ="));
     let built = health("/dev/md2");
     assert!(built.status == 0 && built.stdout.contains("2 of 3 members, is being built, slot 2 ("), "{built:?}");
-    vm::wait_sync("md2");
+    // so is one that waits for another on the same disks, however long
+    let shared = sh("for n in 0 1 2; do truncate -s 24M /mnt/shared$n; printf '2048,20480\\n22528,20480\\n' | sfdisk -q /mnt/shared$n
+        losetup -fP --show /mnt/shared$n; done");
+    for (array, part) in [("md3", "p1"), ("md4", "p2")] {
+        let members = shared.split_whitespace().map(|disk| format!("{disk}{part}")).collect::<Vec<_>>().join(" ");
+        mdadm(&format!("--create /dev/{array} --run -b none -l5 -n3 {members}")).ok();
+    }
+    wait_until(LONG, "it waits", || vm::mdstat().contains("resync=DELAYED"));
+    let waits = Monitor::start("--scan --delay=1");
+    Monitor::tells("NewArray event detected on md device /dev/md4");
+    std::thread::sleep(Duration::from_secs(5));
+    let health_of_both = health("/dev/md3 /dev/md4");
+    assert!(health_of_both.status == 0 && health_of_both.stdout.contains("slot 2\n"), "{health_of_both:?}");
+    assert!(vm::mdstat().contains("resync=DELAYED") && !Monitor::out().contains("Degraded"), "{}", Monitor::out());
+    drop(waits);
+    ["md2", "md3", "md4"].iter().for_each(|array| vm::wait_sync(array));
+    mdadm("--stop /dev/md3 /dev/md4").ok();
     let _monitor = Monitor::start("--scan --metrics=/mnt/md.prom --delay=1");
     Monitor::tells("NewArray event detected on md device /dev/md2");
     mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
@@ -581,8 +597,36 @@ fn health_and_metrics_say_how_the_arrays_are() {
     mdadm(&format!("/dev/md0 --add {}", d[7])).ok();
     wait_until(LONG, "it is rebuilt", || vm::mdstat().contains("recovery ="));
     assert_eq!(health("/dev/md0").status, 1);
+    // anybody may ask; who does not know what the monitor saw takes no rebuild for a first build
+    sh(&format!("cp {} /tmp/mdadm; chmod 755 /tmp/mdadm", env!("CARGO_BIN_EXE_mdadm")));
+    let nobody = |args: &str| {
+        let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "/tmp/mdadm", "--health"];
+        run("setpriv", &words.into_iter().chain(args.split_whitespace()).collect::<Vec<_>>(), "")
+    };
+    let seen = nobody("/dev/md0");
+    assert!(
+        seen.status == 1
+            && seen.stdout.contains("/dev/md0: warning: raid1, 1 of 2 members, degraded, slot 1 is being rebuilt"),
+        "{seen:?}"
+    );
     vm::wait_sync("md0");
     assert_eq!(health("/dev/md0").status, 0);
+    // what is in the configuration and not there at all, under whichever name
+    let known = format!(
+        "ARRAY /dev/md/other UUID={}\nARRAY <ignore> UUID=11111111:11111111:11111111:11111111\nARRAY /dev/md0 devices=/dev/x\n",
+        uuid_of("/dev/md1")
+    );
+    let foreign = "ARRAY metadata=imsm UUID=22222222:22222222:22222222:22222222\nARRAY /dev/md/v container=22222222:22222222:22222222:22222222 member=0 UUID=33333333:33333333:33333333:33333333\n";
+    fs::write("/etc/mdadm.conf", format!("{known}{foreign}")).unwrap();
+    assert_eq!((health("").status, nobody("").status), (0, 0));
+    fs::write(
+        "/etc/mdadm.conf",
+        format!("{known}ARRAY gone UUID=44444444:44444444:44444444:44444444\nARRAY /dev/md77 devices=/dev/x\n"),
+    )
+    .unwrap();
+    let gone = "/dev/md/gone: critical: is in the configuration, and is not there\n/dev/md77: critical: is in the configuration, and is not there\n";
+    assert!(health("").status == 2 && health("").stdout.ends_with(gone), "{}", health("").stdout);
+    fs::remove_file("/etc/mdadm.conf").unwrap();
     // what was not started, what is gone, what is no array
     mdadm("--stop /dev/md2").ok();
     assert_eq!(mdadm(&format!("--incremental {}", d[4])).status, 0);

@@ -118,7 +118,7 @@ fn run_here(mut request: Request) -> Exit {
                 check::run(&r)
             })
         }
-        Request::Health(r) => noted(&r.common, || health::run(&r)),
+        Request::Health(r) => noted(&r.common, || health::run(&r, &conf)),
         Request::Report(r) => noted(&r.common, || report::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
         Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
@@ -136,7 +136,7 @@ fn needs_root(request: &Request) -> bool {
         Request::Misc(r) => {
             r.items.iter().map(|i| i.0).chain(r.action).any(|action| matches!(action, Stop | SyncAction))
         }
-        Request::Show(_) | Request::Restore(_) | Request::NotYet(_) => false,
+        Request::Show(_) | Request::Restore(_) | Request::NotYet(_) | Request::Health(_) => false,
         _ => true,
     }
 }

@@ -15,10 +15,7 @@ use crate::host::devmap::{block_dev, dev_of};
 pub fn list(host: &Host, request: &MonitorRequest, conf: &Conf) -> Vec<Wanted> {
     let line_of = |devname: Option<&str>, path: &Path| {
         let same = |l: &&ArrayLine| {
-            let named = l.device.as_deref().map(path_of);
-            named.is_some_and(|n| {
-                Path::new(&n) == path || devname.is_some() && host.devname_of(Path::new(&n)).as_deref() == devname
-            })
+            l.path().is_some_and(|n| n == path || devname.is_some() && host.devname_of(&n).as_deref() == devname)
         };
         conf.arrays.iter().find(same)
     };
@@ -42,13 +39,9 @@ pub fn list(host: &Host, request: &MonitorRequest, conf: &Conf) -> Vec<Wanted> {
     wanted
 }
 
-fn path_of(device: &str) -> String {
-    if device.starts_with('/') { device.to_owned() } else { format!("/dev/md/{device}") }
-}
-
 fn configured(host: &Host, line: &ArrayLine) -> Option<Wanted> {
-    let name = line.device.as_deref().filter(|_| !line.ignore).map(path_of)?;
-    let path = Path::new(&name);
+    let path = &line.path().filter(|_| !line.ignore)?;
+    let name = path.display().to_string();
     let here = line.uuid.is_some_and(|uuid| host.sysfs.arrays().iter().any(|a| host.uuid_of(a) == Some(uuid)));
     let devname = if here { host.devname_of(path) } else { named(host, path) };
     let (uuid, spares) = (line.uuid, line.spares);

@@ -1,5 +1,7 @@
 //! ARRAY lines.
 
+use std::path::{Path, PathBuf};
+
 use super::value;
 use crate::level::Level;
 use crate::metadata::Metadata;
@@ -37,6 +39,12 @@ pub struct ArrayLine {
 }
 
 impl ArrayLine {
+    /// Where it is to be, as a path.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.device.as_deref().map(|device| Path::new("/dev/md").join(device))
+    }
+
     /// Whether it says which array is meant.
     fn identifies(&self) -> bool {
         let in_container = self.container.is_some() && self.member.is_some();

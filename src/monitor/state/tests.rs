@@ -147,6 +147,8 @@ fn an_initial_build_is_no_fault_but_one_that_fails_is() {
     assert_eq!(last(&[("a0U b1U c2R", "")]), "NewArray");
     assert_eq!(last(&[("a0U b1U c2R", ""), build]), "RebuildStarted");
     assert_eq!(last(&[build, ("a0U b1U c2U", "")]), "RebuildFinished, SpareActive c");
+    // it waits for another array on the same disks, however long
+    assert_eq!(last(&[("a0U b1U c2R", "resync DELAYED"); 9]), "");
     assert_eq!(last(&[build, ("a0U b1U c2U", ""), left]), "Fail c");
     // stopped short, and nothing goes on
     assert_eq!(last(&[build, left, left, left]), "DegradedArray");
