@@ -63,6 +63,8 @@ mod kernel_plans;
 mod kernel_readme;
 #[path = "kernel_reshape.rs"]
 mod kernel_reshape;
+#[path = "kernel_revert.rs"]
+mod kernel_revert;
 #[path = "kernel_saved.rs"]
 mod kernel_saved;
 #[path = "kernel_scan.rs"]

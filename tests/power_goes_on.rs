@@ -5,6 +5,7 @@
 mod vm;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use vm::{MIB, Members, attr, boot_self, disk_file, mdadm, mix, set_attr, sh, verify_pattern, write_pattern};
@@ -30,26 +31,43 @@ fn soak_what_overwrites_itself_survives_power_cuts() {
     }
 }
 
+#[test]
+fn soak_what_is_turned_survives_power_cuts() {
+    for seed in vm::seeds(1) {
+        println!("\nseed {seed}: {}", one_turned(seed));
+    }
+}
+
+/// The power goes while the reshape is turned, or soon after; then the same once more, and it goes on, one way or the other.
+fn one_turned(seed: u64) -> String {
+    let cuts = [("guest_turns", "turning", 700), ("guest_turns_again", "turning", 700)];
+    cut(seed, &cuts)
+}
+
 fn change(seed: u64) -> (Change, usize) {
     let change = CHANGES[((seed - 1) % CHANGES.len() as u64) as usize];
     (change, if change.0.contains("-n3") { 3 } else { 4 })
 }
 
 fn one_seed(seed: u64) -> String {
+    // A second cut, in what was put back or goes on.
+    let cuts = [("guest_reshapes", "reshaping", LONGEST), ("guest_goes_on_slowly", "going on", LONGEST / 3)];
+    cut(seed, &cuts)
+}
+
+/// Each guest is cut off within so many milliseconds from its line on; then it goes on to its end.
+fn cut(seed: u64, cuts: &[(&str, &str, u64)]) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let members = change(seed).1;
     let mut disks: Vec<PathBuf> = (0..members).map(|n| disk_file(dir.path(), &format!("disk{n}"), DISK)).collect();
     disks.push(disk_file(dir.path(), "copies", 40 * MIB));
     let env = [("GUEST_SEED", seed.to_string())];
-    let mut guest = boot_self(&disks, "guest_reshapes", &env);
-    guest.wait_for("reshaping");
-    std::thread::sleep(Duration::from_millis(mix(seed, 9) % LONGEST));
-    guest.cut_power();
-    // A second cut, in what was put back or goes on.
-    let mut guest = boot_self(&disks, "guest_goes_on_slowly", &env);
-    guest.wait_for("going on");
-    std::thread::sleep(Duration::from_millis(mix(seed, 10) % (LONGEST / 3)));
-    guest.cut_power();
+    for (n, (guest, line, longest)) in cuts.iter().enumerate() {
+        let mut guest = boot_self(&disks, guest, &env);
+        guest.wait_for(line);
+        std::thread::sleep(Duration::from_millis(mix(seed, 9 + n as u64) % longest));
+        guest.cut_power();
+    }
     let out = boot_self(&disks, "guest_goes_on", &env).finish().ok();
     if !change(seed).0.0.contains("0.90") {
         let members = Members::open_all(&disks[..members]);
@@ -73,6 +91,14 @@ fn copies(members: usize) -> String {
 #[test]
 #[ignore = "runs in a guest, booted by the campaign"]
 fn guest_reshapes() {
+    begin();
+    println!("reshaping");
+    mdadm("--grow --continue /dev/md0 --backup-file=/mnt/copies/backup").ok();
+    std::thread::sleep(Duration::from_secs(250));
+}
+
+/// It is about to move.
+fn begin() {
     let ((create, moves, set), members) = change(seed());
     sh(&format!("mkfs.ext4 -q /dev/ubd{}; {}; sync", (b'a' + members as u8) as char, copies(members)));
     let bitmap = if create.contains("-b ") { "" } else { "-b none" };
@@ -89,8 +115,31 @@ fn guest_reshapes() {
     vm::sync_speed(6_000, 6_000);
     set_attr("md0", "sync_action", "reshape");
     sh("sync");
-    println!("reshaping");
-    mdadm("--grow --continue /dev/md0 --backup-file=/mnt/copies/backup").ok();
+}
+
+#[test]
+#[ignore = "runs in a guest, booted by the campaign"]
+fn guest_turns() {
+    begin();
+    turn();
+}
+
+#[test]
+#[ignore = "runs in a guest, booted by the campaign"]
+fn guest_turns_again() {
+    assemble();
+    turn();
+}
+
+/// Some time into it.
+fn turn() {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+    let mut worker =
+        worker.args(["--grow", "--continue", "/dev/md0", "--backup-file=/mnt/copies/backup"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300 + mix(seed(), 19) % 700));
+    println!("turning");
+    let back = mdadm("--grow --revert --backup-file=/mnt/copies/backup /dev/md0");
+    println!("{back:?} {:?}", worker.wait());
     std::thread::sleep(Duration::from_secs(250));
 }
 

@@ -184,6 +184,7 @@ fn grow(line: Line) -> GrowRequest {
         policy: line.policy,
         backup_file: line.backup_file,
         goes_on: line.goes_on,
+        reverts: line.reverts,
         finest_chunk: line.finest_chunk,
         bitmap_idle: line.bitmap_idle,
         proactive_sync: line.proactive_sync,

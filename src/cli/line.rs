@@ -73,6 +73,8 @@ pub struct Line {
     pub invalid_backup: bool,
     /// `--continue` of grow mode.
     pub goes_on: bool,
+    /// `--revert`
+    pub reverts: bool,
     /// `--bitmap-chunk=auto`
     pub finest_chunk: bool,
     pub bitmap_idle: Option<u32>,

@@ -244,7 +244,7 @@ pub enum SuperMinor {
 }
 
 /// `--assemble`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssembleRequest {
     /// Options that every mode takes.
     pub common: Common,

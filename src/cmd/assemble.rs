@@ -236,8 +236,15 @@ fn execute(
     worker::may_write(host, devname, watched);
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
     if req.update.as_deref() == Some("revert-reshape") {
-        for level in after::turned(decision.uuid)? {
-            complain(format!("note: {} would have become a {level} after its reshape, and does not now", wishes.shown));
+        let (forth, back) = after::turned(decision.uuid)?;
+        let shown = &wishes.shown;
+        for level in forth {
+            complain(format!("note: {shown} would have become a {level} after its reshape, and does not now"));
+        }
+        for level in back {
+            complain(format!(
+                "note: {shown} becomes a {level} again once it has gone back; mdadm --grow --continue {shown} sees to that"
+            ));
         }
     }
     // udev may run programs that want it.

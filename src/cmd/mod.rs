@@ -98,7 +98,9 @@ fn run_here(mut request: Request) -> Exit {
         Request::Assemble(r) => outcome::command_with(&r.common, "assemble", r.array.as_deref(), || {
             (making(&r.common, r.array.as_deref(), || assemble::run(&r, &conf)), assemble::arrays())
         }),
-        Request::Grow(r) => outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r))),
+        Request::Grow(r) => {
+            outcome::command(&r.common, "grow", Some(&r.array), || noted(&r.common, || grow::run(&r, &conf)))
+        }
         Request::Incremental(r) => {
             outcome::command_with(&r.common, "incremental", r.devices.first().map(PathBuf::as_path), || {
                 (noted(&r.common, || incremental::run(&r, &conf)), incremental::told())

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::apply::{Session, reason};
 use super::print::{complain, err, out};
 use crate::cli::request::Common;
-use crate::error::Exit;
+use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::holders::Holder;
 use crate::host::names;
@@ -114,6 +114,17 @@ fn name_holders(host: &Host, path: &Path) {
     for holder in holders {
         complain(format!("{} is {holder}", path.display()));
     }
+}
+
+/// Whether it can be stopped: nothing holds it.
+///
+/// # Errors
+/// Who does.
+pub(super) fn can_be_stopped(host: &Host, path: &Path) -> Result<(), Refusal> {
+    let Err(line) = open_exclusive(host, path) else { return Ok(()) };
+    let shown = path.display();
+    let holders = crate::host::devmap::block_dev(path).map(|dev| host.who_holds(dev)).unwrap_or_default();
+    Err(holders.iter().fold(Refusal::new(line), |refusal, holder| refusal.hint(format!("{shown} is {holder}"))))
 }
 
 pub(super) fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {

@@ -9,6 +9,8 @@ use crate::level::{Level, MOST_RAID6};
 
 /// Slots that any superblock can name.
 pub const MOST_SLOTS: u32 = 1920;
+/// Positions from which a reshape may go back are nearer to each other than so many steps.
+const MOST_STEPS: u64 = 1 << 13;
 
 /// How the array's data lies on the members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +240,38 @@ impl Reshape {
         if self.backwards { self.position == 0 } else { self.position >= self.end() }
     }
 
+    /// The same as seen from its other end: what is new is old, and the other way round. What lies behind the smaller array's end
+    /// is no data of it.
+    #[must_use]
+    pub fn turned(&self) -> Reshape {
+        let turned = Reshape {
+            old: self.new,
+            new: self.old,
+            backwards: !self.backwards,
+            moves: self.moves.saturating_neg(),
+            ..*self
+        };
+        let most = turned.array_sectors(&turned.old).min(turned.array_sectors(&turned.new));
+        Reshape { position: if turned.backwards { self.position.min(most) } else { self.position }, ..turned }
+    }
+
+    /// Whether it may go back from here. Where it overwrites its own data all the way ([`Start::Watched`]) only if besides nothing has
+    /// moved that is not written down, and no copy tells of anything.
+    #[must_use]
+    pub fn can_turn(&self) -> bool {
+        let turned = self.turned();
+        let alike = self.start() == turned.start() && self.start() != Start::TooEarly;
+        let free = self.start() == Start::Watched || !(self.overwrites() || turned.overwrites());
+        self.level != Level::Raid10 && !self.is_over() && turned.check().is_ok() && alike && free
+    }
+
+    /// The next position from which it may go back, this one too; `None` where it would be over before.
+    #[must_use]
+    pub fn next_turn(&self) -> Option<u64> {
+        let at = |n: u64| Reshape { position: self.after(n), ..*self };
+        (0..=MOST_STEPS).map(at).take_while(|r| !r.is_over()).find(Reshape::can_turn).map(|r| r.position)
+    }
+
     /// Slots that are in use before or after.
     #[must_use]
     pub fn all_slots(&self) -> u32 {
@@ -267,4 +301,42 @@ pub fn moves(sb: &SuperV1) -> i64 {
 pub fn all_slots(sb: &SuperV1) -> u32 {
     let more = if sb.has(feature::RESHAPE_ACTIVE) { sb.delta_disks().min(0).unsigned_abs() } else { 0 };
     sb.raid_disks().saturating_add(more).min(MOST_SLOTS)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn where_a_reshape_may_go_back_it_can_be_gone_on_with_both_ways(
+            old in 3u32..9, new in 3u32..9, chunks in (3u32..8, 3u32..8), moves in 0u64..40, at in 0u64..5000,
+        ) {
+            let a = |slots, chunk| Arranged { slots, layout: 2, chunk: 1u32 << chunk };
+            let (before, after) = (a(old, chunks.0), a(new, chunks.1));
+            let mut one = Reshape {
+                level: Level::Raid5, old: before, new: after, backwards: new < old, position: 0, size: 1 << 14, moves: 0,
+            };
+            let by = i64::try_from(moves * one.rows()).unwrap();
+            one.moves = if one.backwards { by } else { -by };
+            one.position = if one.backwards { one.array_sectors(&one.old).min(one.array_sectors(&one.new)) } else { 0 };
+            one.position = one.after(at);
+            prop_assert!(one.check().is_ok());
+            if let Some(place) = one.next_turn() {
+                let here = Reshape { position: place, ..one };
+                let back = here.turned();
+                prop_assert!(!one.is_at(place) || place == one.position);
+                prop_assert!(here.can_turn() && back.check().is_ok());
+                prop_assert_eq!(here.start(), back.start());
+                // What lies behind the smaller array is nobody's.
+                prop_assert!(back.position <= back.array_sectors(&back.old).max(back.array_sectors(&back.new)));
+                if back.backwards {
+                    prop_assert!(back.position <= back.array_sectors(&back.new));
+                }
+                prop_assert_eq!(Reshape { position: place, ..back.turned() }, here);
+            }
+        }
+    }
 }

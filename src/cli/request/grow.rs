@@ -53,4 +53,6 @@ pub struct GrowRequest {
     pub backup_file: Option<PathBuf>,
     /// `--continue`
     pub goes_on: bool,
+    /// `--revert` (ours)
+    pub reverts: bool,
 }

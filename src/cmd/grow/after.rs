@@ -9,6 +9,7 @@ use crate::cli::request::{BitmapChoice, Common, GrowRequest};
 use crate::cmd::wait::until_idle;
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::host::saved::{self, DEFAULT_DIR, SavedDir};
 use crate::level::Level;
 use crate::plan::grow::level;
@@ -26,6 +27,9 @@ pub(in crate::cmd) struct After {
     /// Changes of level, by their names.
     #[serde(default)]
     pub levels: Vec<String>,
+    /// The same should it be turned.
+    #[serde(default)]
+    pub back: Vec<String>,
     /// A lockless bitmap is put back on.
     #[serde(default)]
     pub lockless: bool,
@@ -40,7 +44,7 @@ fn path(uuid: Uuid) -> PathBuf {
 
 impl After {
     fn is_nothing(&self) -> bool {
-        self.levels.is_empty() && !self.lockless && self.stripe_cache.is_none()
+        self.levels.is_empty() && self.back.is_empty() && !self.lockless && self.stripe_cache.is_none()
     }
 
     /// Makes it durable, or removes what is left of an earlier one.
@@ -74,14 +78,15 @@ impl After {
     }
 }
 
-/// The reshape goes back: levels that were to follow it do not. Gives them.
+/// The reshape goes back: levels that were to follow it do not, and the one before it does. Gives both.
 ///
 /// # Errors
-/// They could not be taken out of the file.
-pub(in crate::cmd) fn turned(uuid: Uuid) -> Result<Vec<String>, Refusal> {
-    let Some(mut after) = After::load(uuid) else { return Ok(Vec::new()) };
-    let levels = std::mem::take(&mut after.levels);
-    after.keep(uuid).map(|()| levels)
+/// They could not be changed in the file.
+pub(in crate::cmd) fn turned(uuid: Uuid) -> Result<(Vec<String>, Vec<String>), Refusal> {
+    let Some(mut after) = After::load(uuid) else { return Ok(Default::default()) };
+    let levels = std::mem::replace(&mut after.levels, std::mem::take(&mut after.back));
+    let back = after.levels.clone();
+    after.keep(uuid).map(|()| (levels, back))
 }
 
 /// Whether something is left to be done.
@@ -116,11 +121,13 @@ pub(in crate::cmd) fn finish(host: &Host, devname: &str) -> Result<(), Refusal> 
     for word in &after.levels {
         let level = Level::parse(word);
         let request = GrowRequest { level, ..request() };
-        done = done && (level == now(&array) || (moves_nothing(host, &request) && super::run(&request) == Exit::OK));
+        done = done
+            && (level == now(&array)
+                || (moves_nothing(host, &request) && super::run(&request, &Conf::default()) == Exit::OK));
     }
     if done && after.lockless {
         let bitmap = Some(BitmapChoice::Lockless);
-        done = super::run(&GrowRequest { bitmap, ..request() }) == Exit::OK;
+        done = super::run(&GrowRequest { bitmap, ..request() }, &Conf::default()) == Exit::OK;
     }
     if done {
         let _ = std::fs::remove_file(path(uuid));

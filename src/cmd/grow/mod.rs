@@ -9,6 +9,7 @@ mod gather;
 mod knobs;
 mod lock;
 mod reshape;
+mod revert;
 mod size;
 mod start;
 pub mod worker;
@@ -22,6 +23,7 @@ use crate::cli::request::GrowRequest;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
+use crate::host::conf::Conf;
 use crate::host::node::{OpenArray, OpenError};
 use crate::plan::grow::{Change, changes};
 use crate::plan::save::devices;
@@ -36,10 +38,11 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Runs the request.
 #[must_use]
-pub fn run(req: &GrowRequest) -> Exit {
+pub fn run(req: &GrowRequest, conf: &Conf) -> Exit {
     let host = Host::default();
     let done = open(&host, req).and_then(|array| match changes(req)?.as_slice() {
         [Change::Continue] => go_on(&host, req, array),
+        [Change::Revert] => revert::run(&host, (req, conf), array),
         _ => all(&host, req, array),
     });
     match done {
@@ -94,10 +97,10 @@ fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
         Change::Reshape => reshape::run(running),
         Change::Policy => reshape::policy(running),
         Change::Add => reshape::longer(running),
-        Change::Continue => {
+        Change::Continue | Change::Revert => {
             // Whoever looks after it must not keep the array from being stopped: it is not open meanwhile.
-            let devname = running.array.name.devname.clone();
-            Err(Refusal::new(format!("--continue stands alone: mdadm --grow --continue /dev/{devname}")))
+            let (option, shown) = (change.option(running.req), running.array.name.path.display());
+            Err(Refusal::new(format!("{option} stands alone: mdadm --grow {option} {shown}")))
         }
     }
 }

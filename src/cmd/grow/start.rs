@@ -54,6 +54,9 @@ pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusa
     let after = |cache| {
         let mut after = After::default();
         after.levels = route.last.iter().map(|l| l.name().to_owned()).collect();
+        let mut before: Vec<Level> = std::iter::once(shape.level).chain(route.first.iter().copied()).collect();
+        before.pop();
+        after.back = before.iter().rev().map(|l| l.name().to_owned()).collect();
         (after.lockless, after.stripe_cache) = (lockless && route.end.level.is_redundant(), cache);
         after
     };

@@ -5,8 +5,10 @@
 //! assembly on ([`crate::superblock::reshape::Reshape::reach`]). So whoever starts one stores 0 in `sync_max` before `reshape` in
 //! `sync_action` (Linux refuses that once it runs, `max_sync_store` in md.c; mdadm 4.6 does it then, and loses data), and calls [`launch`] after it.
 
+mod saver;
 mod store;
 mod stripes;
+mod turn;
 mod watch;
 
 use std::cell::Cell;
@@ -199,6 +201,53 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
         return Err(Refusal::new(format!("the reshape of {shown} cannot go on: {shown} is read-only"))
             .hint(format!("mdadm --readwrite {shown}; mdadm --grow --continue {shown}")));
     }
-    watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job)?;
-    after::finish(host, &job.devname)
+    match watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job, None)? {
+        watch::End::Over => after::finish(host, &job.devname),
+        _ => Ok(()),
+    }
+}
+
+/// Whether another one wants to look after it.
+fn has_to_leave(host: &Host, devname: &str) -> bool {
+    lock::take(host, &leave(devname)).is_ok_and(|free| free.is_none())
+}
+
+fn leave(devname: &str) -> String {
+    format!("leave-{devname}")
+}
+
+/// Takes the place of whoever looks after the reshape, and has it go on to where it can go back: there it is held. `None`: it was
+/// over before. As long as what it gives is kept, nobody else looks after it.
+///
+/// # Errors
+/// The place is not left, or it cannot go on.
+pub fn bring_to_turn(host: &Host, job: &Job) -> Result<Option<Flock<File>>, Refusal> {
+    let shown = host.dev.join(&job.devname).display().to_string();
+    let failed = |e: std::io::Error| Refusal::new(format!("cannot lock {}: {}", host.run.display(), reason(&e)));
+    let end = Instant::now() + PATIENCE;
+    let (mut asked, mut mine) = (None, None);
+    while mine.is_none() {
+        if Instant::now() > end {
+            return Err(Refusal::new(format!(
+                "another process looks after the reshape of {shown}, and does not leave it"
+            ))
+            .hint("nothing was changed; try again"));
+        }
+        asked = asked.map_or_else(|| lock::take(host, &leave(&job.devname)), |a| Ok(Some(a))).map_err(failed)?;
+        mine = seat(host, &job.devname).map_err(failed)?;
+        sleep(PAUSE);
+    }
+    drop(asked);
+    let array = host.sysfs.array(&job.devname);
+    let turn = Some(turn::Turn::default());
+    match watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job, turn)? {
+        watch::End::Turns => Ok(mine),
+        _ => after::finish(host, &job.devname).map(|()| None),
+    }
+}
+
+/// Where stripes of this array are saved: as given, as it was told when it began, or where they are without being told.
+#[must_use]
+pub fn backup_in_use(host: &Host, job: &Job, uuid: Uuid) -> PathBuf {
+    saver::place(host, job, uuid)
 }

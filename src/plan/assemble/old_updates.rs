@@ -11,6 +11,9 @@ use crate::uuid::Uuid;
 
 /// Changes one member.
 pub(super) fn old_one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
+    if *update == Update::RevertReshape {
+        return super::reshape::turn(wishes, m, e);
+    }
     let Some(old) = e.old.as_deref_mut() else { return Ok(()) };
     match update {
         // The host is the second half of the uuid; one that was given stays whole.

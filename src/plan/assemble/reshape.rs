@@ -34,7 +34,7 @@ pub struct Care {
     pub hold_at: Option<u64>,
 }
 
-/// Sees to a reshape that is under way.
+/// Sees to a reshape that is under way; `turned`: it goes back from now on.
 ///
 /// # Errors
 /// It cannot go on, and why; the words are the reference's where it has some.
@@ -43,6 +43,7 @@ pub fn prepare(
     members: &[Matched<'_>],
     ranking: &Ranking,
     edits: &mut Edits,
+    turned: bool,
 ) -> Result<Care, Refusal> {
     let sbs = || edits.members.iter().map(|e| &e.sb);
     let Some(best) = edits.members.get(ranking.chosen).map(|e| e.sb.clone()) else { return Ok(Care::default()) };
@@ -73,7 +74,9 @@ pub fn prepare(
             "{shown}: nothing of its reshape has moved yet, or all but the last step, and the kernel starts no such array; nothing was changed"
         ))
         .hint("to go back to what it was: --update=revert-reshape")),
-        Start::ByItself if !now.overwrites() && !now.will_overwrite() => Ok(Care::default()),
+        // What was turned has a level or a bitmap to follow it: who does that cannot take over later without holding it back, and
+        // what is held back fails requests across its position.
+        Start::ByItself if !now.overwrites() && !now.will_overwrite() && !turned => Ok(Care::default()),
         _ => Ok(Care { hold_at: Some(now.as_sync(now.position)) }),
     }
 }
@@ -213,21 +216,56 @@ pub fn is_active(sb: &SuperV1) -> bool {
 ///
 /// # Errors
 /// There is no reshape, or it cannot be turned where it is; the words are the reference's where it has some.
-pub fn turn(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
+pub fn turn(wishes: &Wishes, m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
     let shown = m.candidate.path.display();
     let Ok(Some(now)) = Reshape::of(&e.sb) else {
         return Err(Refusal::new(format!("{shown}: No active reshape to revert on this array; nothing was changed")));
     };
-    if now.level == Level::Raid10 {
-        return Err(Refusal::new(format!("{shown}: a reshape of a raid10 cannot be turned; nothing was changed")));
+    if let Some(why) = never(&now, e.old.is_some()) {
+        return Err(Refusal::new(format!("{shown}: {why}; nothing was changed")));
     }
-    if now.start() != Start::ByItself || now.overwrites() {
+    let running = "start the array, and it goes back from the next place where it can: mdadm --assemble, then mdadm --grow --revert";
+    let copied = now.start() == Start::Watched && !is_copied_nowhere(wishes, &e.sb, &now);
+    if copied || (now.overwrites() && now.start() != Start::Watched) || now.start() == Start::TooEarly {
         return Err(Refusal::new(format!(
             "{shown}: the reshape overwrites its own data at sector {}, and cannot be turned there; nothing was changed",
             now.position
         ))
-        .hint("let it go on for a while, stop the array, and try again"));
+        .hint(running));
     }
+    if !now.can_turn() {
+        return Err(Refusal::new("Reshape position is not suitably aligned.").hint(running));
+    }
+    turned(m, e, &now)?;
+    // Should the power go before all members have been written, this tells which way was wanted.
+    e.sb.set_utime_raw(e.sb.utime_raw().wrapping_add(1));
+    Ok(())
+}
+
+/// Why such a reshape can be turned at no place.
+#[must_use]
+pub fn never(now: &Reshape, old_metadata: bool) -> Option<&'static str> {
+    if now.level == Level::Raid10 {
+        return Some(
+            "a reshape of a raid10 cannot be turned: the kernel takes no devices out of a raid10, so let it end",
+        );
+    }
+    let same = now.old.slots == now.new.slots;
+    (same && old_metadata).then_some(
+        "metadata 0.90 cannot say that a reshape of as many devices goes back: let it end, and ask for what it was before",
+    )
+}
+
+/// The copies tell that nothing is overwritten here.
+fn is_copied_nowhere(wishes: &Wishes, sb: &SuperV1, now: &Reshape) -> bool {
+    let own = wishes.backups.iter().filter_map(|f| f.copy.as_ref().ok()).filter(|c| c.uuid == sb.set_uuid());
+    let mut own = own.filter(|c| c.start == now.position || c.end() == now.position || covers(now, c)).peekable();
+    own.peek().is_some() && own.all(|c| c.data.is_empty())
+}
+
+/// What a member's superblock says of the reshape, the other way round.
+fn turned(m: &Matched<'_>, e: &mut Edited, now: &Reshape) -> Result<(), Refusal> {
+    let shown = m.candidate.path.display();
     let sb = &mut e.sb;
     let moves = reshape::moves(sb);
     let (delta, layout, chunk) = (sb.delta_disks(), sb.layout(), sb.chunksize());
@@ -237,6 +275,7 @@ pub fn turn(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
     sb.set_new_layout(layout);
     sb.set_chunksize(sb.new_chunk());
     sb.set_new_chunk(chunk);
+    sb.set_reshape_position(now.turned().position);
     if moves != 0 {
         let at = sb.data_offset().checked_add_signed(moves);
         let room = sb.data_size().checked_add_signed(-moves);
@@ -248,13 +287,43 @@ pub fn turn(m: &Matched<'_>, e: &mut Edited) -> Result<(), Refusal> {
         sb.set_new_offset(sb.new_offset().wrapping_neg());
     }
     sb.set_feature_map(sb.feature_map() ^ feature::RESHAPE_BACKWARDS);
-    let turned =
-        Reshape::of(sb).ok().flatten().filter(|r| r.backwards != now.backwards && r.start() == Start::ByItself);
-    if turned.is_none() {
-        return Err(
-            Refusal::new("Reshape position is not suitably aligned.").hint("Try normal assembly and stop again")
-        );
-    }
     e.what.push("the reshape goes back".into());
     Ok(())
+}
+
+/// The power went while a reshape was turned: some superblocks say one thing, some the other, and both are right. The later ones
+/// count. Whether there was something to do.
+///
+/// # Errors
+/// A member cannot take it.
+pub fn turn_the_rest(members: &[Matched<'_>], ranking: &Ranking, edits: &mut Edits) -> Result<bool, Refusal> {
+    let in_use = |i: usize| {
+        !matches!(
+            ranking.verdicts.get(i),
+            None | Some(Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless | Verdict::Stale(_))
+        )
+    };
+    let fresh = members.get(ranking.chosen).map_or(0, |m| m.member.sb.events());
+    let of = |sb: &SuperV1| Reshape::of(sb).ok().flatten().filter(|_| sb.events() == fresh);
+    let all = edits.members.iter().enumerate().filter(|(i, _)| in_use(*i)).map(|(_, e)| &e.sb);
+    let Some(wanted) = all.filter(|sb| of(sb).is_some()).max_by_key(|sb| sb.utime()).cloned() else { return Ok(false) };
+    let Some(wish) = of(&wanted) else { return Ok(false) };
+    let mut any = false;
+    for (i, (m, e)) in members.iter().zip(&mut edits.members).enumerate() {
+        let Some(now) = of(&e.sb).filter(|now| in_use(i) && is_other_way(now, &wish)) else { continue };
+        turned(m, e, &now)?;
+        e.sb.set_utime_raw(wanted.utime_raw());
+        any = true;
+    }
+    if any {
+        edits.lines.push(Line::normal("some members had not been told yet that the reshape goes back, and are now"));
+    }
+    Ok(any)
+}
+
+/// Two accounts of the same reshape, one each way.
+fn is_other_way(now: &Reshape, wish: &Reshape) -> bool {
+    let there = now.turned();
+    let same = |r: &Reshape| (r.level, r.old, r.new, r.backwards, r.position, r.size);
+    same(&there) == same(wish)
 }

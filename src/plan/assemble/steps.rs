@@ -68,6 +68,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         )));
     }
     let result = edited(wishes, &members, &mut ranking, &mut edits);
+    let turned = *result.as_ref().unwrap_or(&false);
     lines.append(&mut ranking.lines);
     lines.append(&mut edits.lines);
     result.map_err(|r| (lines.clone(), r))?;
@@ -78,7 +79,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         let refusal = not_lockless(wishes, best);
         return Err((lines, refusal));
     }
-    let care = reshape::prepare(wishes, &members, &ranking, &mut edits);
+    let care = reshape::prepare(wishes, &members, &ranking, &mut edits, turned);
     lines.append(&mut edits.lines);
     let care = care.map_err(|r| (lines.clone(), r));
     let Some(best_edit) = edits.members.get(ranking.chosen) else {
@@ -131,11 +132,18 @@ fn leave_spares_out(wishes: &Wishes, sb: &SuperV1, members: &[Matched<'_>], rank
     lines
 }
 
-fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<(), Refusal> {
+/// Whether a reshape is turned by it.
+fn edited(wishes: &Wishes, members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits) -> Result<bool, Refusal> {
     if wishes.force {
         edits::force(wishes, members, ranking, edits);
     }
-    updates::update(wishes, members, ranking, edits)
+    // A reshape that was being turned when the power went is turned by that.
+    let wanted = wishes.update == Some(Update::RevertReshape);
+    let rest = reshape::turn_the_rest(members, ranking, edits)?;
+    if rest && wanted {
+        return Ok(true);
+    }
+    updates::update(wishes, members, ranking, edits).map(|()| rest || wanted)
 }
 
 fn not_lockless(wishes: &Wishes, best: &Matched<'_>) -> Refusal {

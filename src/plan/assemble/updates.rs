@@ -104,7 +104,7 @@ fn one(wishes: &Wishes, update: &Update, m: &Matched<'_>, e: &mut Edited) -> Res
         // All members together.
         Update::Bitmap(_) => {}
         Update::Log(change) => log(*change, m, e)?,
-        Update::RevertReshape => super::reshape::turn(m, e)?,
+        Update::RevertReshape => super::reshape::turn(wishes, m, e)?,
         Update::NoBlockSize => {
             if e.sb.logical_block_size() != 0 {
                 e.sb.set_logical_block_size(0);

@@ -6,6 +6,7 @@ pub mod devices;
 pub mod level;
 pub mod policy;
 pub mod reshape;
+pub mod revert;
 pub mod shape;
 pub mod size;
 pub mod space;
@@ -24,6 +25,8 @@ pub enum Change {
     Bitmap,
     /// `--continue`: an interrupted reshape.
     Continue,
+    /// `--revert`: a reshape goes back.
+    Revert,
     /// `--size`, `--raid-devices`, `--level`, `--layout`, `--chunk`, `--data-offset`
     Reshape,
     /// `--consistency-policy`
@@ -41,6 +44,7 @@ impl Change {
             Change::Add => "--add",
             Change::Bitmap => "--bitmap",
             Change::Continue => "--continue",
+            Change::Revert => "--revert",
             Change::Policy => "--consistency-policy",
             Change::Knobs => "--delay",
             Change::Reshape if req.size.is_some() => "--size",
@@ -59,6 +63,19 @@ impl Change {
 /// Kinds of change that cannot be made in one command.
 pub fn changes(req: &GrowRequest) -> Result<Vec<Change>, Refusal> {
     let mut changes = Vec::with_capacity(2);
+    if req.reverts {
+        let alone = GrowRequest {
+            common: req.common.clone(),
+            array: req.array.clone(),
+            backup_file: req.backup_file.clone(),
+            reverts: true,
+            ..GrowRequest::default()
+        };
+        if *req != alone {
+            return Err(Refusal::new(format!("--revert stands alone: mdadm --grow --revert {}", req.array.display())));
+        }
+        return Ok(vec![Change::Revert]);
+    }
     if req.array_size.is_some() {
         if req.raid_devices.is_some() || req.level.is_some() {
             return Err(Refusal::new(

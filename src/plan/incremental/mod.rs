@@ -15,6 +15,7 @@ use super::assemble::heal::heal_lazy;
 use super::assemble::identify::same_array;
 use super::assemble::naming::member;
 use super::assemble::rank::{Ranking, Verdict, rank};
+use super::assemble::reshape::turn_the_rest;
 use super::assemble::settings;
 use super::assemble::steps::{add, write};
 use super::assemble::table;
@@ -137,7 +138,8 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
     let mut outcome = outcome(facts.run, &counted, journal);
     let reshape = reshape::of(&best, members.iter().map(|m| &m.member.sb));
     if matches!(outcome, Outcome::Start { .. })
-        && reshape.is_some_and(|r| r.start() != reshape::Start::ByItself || r.overwrites() || r.will_overwrite())
+        && (reshape.is_some_and(|r| r.start() != reshape::Start::ByItself || r.overwrites() || r.will_overwrite())
+            || turn_the_rest(&members, &ranking, &mut edits.clone())?)
     {
         outcome = Outcome::Reshaping;
     }

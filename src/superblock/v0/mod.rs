@@ -261,6 +261,11 @@ impl SuperV0 {
         signed(self.word(word::DELTA_DISKS))
     }
 
+    /// Sets the slots that a reshape adds.
+    pub fn set_delta_disks(&mut self, delta: i32) {
+        self.put_word(word::DELTA_DISKS, u32::from_ne_bytes(delta.to_ne_bytes()));
+    }
+
     /// Rises with each update.
     #[must_use]
     pub fn events(&self) -> u64 {

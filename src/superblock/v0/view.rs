@@ -105,6 +105,14 @@ impl SuperV0 {
         }
         if self.minor_version() == 91 {
             self.put_reshape_position(view.reshape_position());
+            // It may have been turned.
+            self.set_raid_disks(view.raid_disks());
+            self.set_delta_disks(view.delta_disks());
+            self.set_layout(view.layout());
+            self.set_new_layout(view.new_layout());
+            self.set_chunk_bytes(view.chunksize().saturating_mul(512));
+            self.set_new_chunk_bytes(view.new_chunk().saturating_mul(512));
+            self.set_utime(u32::try_from(view.utime()).unwrap_or_else(|_| self.utime()));
         }
         for n in 0..MAX_DISKS {
             let Role::Slot(slot) = view.role_at(u32::try_from(n).unwrap_or(u32::MAX)) else { continue };

@@ -4,14 +4,13 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Job;
-use super::store::Store;
-use super::stripes::Members;
+use super::saver::{Saver, place};
+use super::turn::Turn;
 use crate::cmd::grow::stripes_rest;
 use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
@@ -23,7 +22,6 @@ use crate::superblock::reshape::{self, Reshape};
 use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::{ArrayState, Maybe, Slot, SyncAction};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
-use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
 
 /// The kernel tells when it has written down how far it is; what it does not tell of is seen after this, in milliseconds.
@@ -54,61 +52,60 @@ pub(super) struct Watched<'a> {
 /// How much of the array is saved at a time, if a step is not more: bytes.
 pub(super) const WINDOW: u64 = 4 << 20;
 
-/// See the module.
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is done, or the array was stopped.
+    Over,
+    /// Another one asked for the place.
+    Left,
+    /// It is held back where it can be turned.
+    Turns,
+}
+
+/// What is known from one look to the next.
+#[derive(Default)]
+struct Known {
+    saver: Option<Saver>,
+    /// Behind the window that is moving.
+    saved_to: Option<u64>,
+    allowed: Option<u64>,
+}
+
+/// See the module. With `turn` only as far as it takes.
 ///
 /// # Errors
 /// Something has to be saved and cannot be, or the kernel refuses to go on.
-pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
-    let mut saver: Option<Saver> = None;
-    let mut allowed = None;
-    let mut saved_to = None;
+pub(super) fn watch(w: &Watched<'_>, job: &Job, mut turn: Option<Turn>) -> Result<End, Refusal> {
+    let mut known = Known::default();
     let mut seats = Vec::new();
     loop {
         // Before the look, so that nothing is missed which is written down after it.
         let bell = w.bell();
         let Some((now, uuid)) = w.recorded_soon() else { break };
+        if turn.is_none() && super::has_to_leave(w.host, w.array.devname()) {
+            return Ok(End::Left);
+        }
         let seated = w.seats();
         if w.is_under_way() {
             seats = seated;
         }
-        // The kernel itself keeps a raid10 from going too far.
-        let reach = if now.level == Level::Raid10 { now.end() } else { now.reach() };
-        let critical = now.overwrites();
         // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
-        saved_to = saved_to.filter(|to| !now.is_at(*to));
-        if saver.is_none() && (critical || w.suspended() != (0, 0) && place(w, job, uuid).exists()) {
-            let found = match Saver::open(w, job, &now, uuid) {
-                Ok(found) => found,
-                // The array was stopped meanwhile.
-                Err(_) if !w.is_under_way() => break,
-                Err(why) => return Err(w.stopped(&why)),
-            };
-            // Another one began with this window and is gone.
-            saved_to = found.under_way(w, &now);
-            if critical && saved_to.is_none() {
-                w.has_not_gone_on(&now)?;
-            }
-            saver = Some(found);
+        known.saved_to = known.saved_to.filter(|to| !now.is_at(*to));
+        if !known.open(w, job, (&now, uuid))? {
+            break;
         }
-        match &mut saver {
-            _ if saved_to.is_some() => {}
-            Some(saver) if critical => match saver.next(w, &now) {
-                Ok(to) => saved_to = Some(to),
-                Err(_) if !w.is_under_way() => break,
-                Err(e) => return Err(e),
-            },
-            _ => {
-                saver.take().iter().for_each(|s| s.done(now.position));
-                w.suspend(0, 0)?;
-            }
+        if let Some(turn) = turn.as_mut().filter(|_| known.saved_to.is_none())
+            && turn.is_there(w, &now, known.saver.as_ref())?
+        {
+            return Ok(End::Turns);
         }
-        let reach = saved_to.unwrap_or(reach);
-        if reach == now.end() {
-            w.store("sync_max", "max")?;
-        } else if allowed != Some(reach) {
-            w.store("sync_max", &now.as_sync(reach).to_string())?;
-        }
-        allowed = Some(reach);
+        let Some(reach) = known.save(w, &now)? else { break };
+        let reach = match &mut turn {
+            Some(turn) if known.saved_to.is_none() => turn.at_most(&now, reach),
+            _ => reach,
+        };
+        known.allow(w, &now, reach)?;
         w.go()?;
         if let Some(bell) = bell {
             wait(&bell);
@@ -124,83 +121,71 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job) -> Result<(), Refusal> {
         w.forget_all(&seats);
         w.end_is_written()?;
         w.suspend(0, 0)?;
-        saver.iter().for_each(|s| s.done(0));
+        known.saver.iter().for_each(|s| s.done(0));
     }
-    Ok(())
+    Ok(End::Over)
 }
 
-fn link(w: &Watched<'_>, job: &Job) -> PathBuf {
-    w.host.run.join(format!("backup_file-{}", job.devname))
-}
-
-/// The file that windows are saved in.
-fn place(w: &Watched<'_>, job: &Job, uuid: Uuid) -> PathBuf {
-    let link = link(w, job);
-    match &job.backup {
-        Some(path) => path.clone(),
-        None if link.exists() => std::fs::canonicalize(&link).unwrap_or(link),
-        None => super::backup_of(uuid),
-    }
-}
-
-/// What saves.
-struct Saver {
-    store: Store,
-    steps: u64,
-    link: PathBuf,
-}
-
-impl Saver {
-    fn open(w: &Watched<'_>, job: &Job, now: &Reshape, uuid: Uuid) -> Result<Saver, String> {
-        let step = now.step().saturating_mul(SECTOR_BYTES);
-        let steps = (WINDOW / step).max(1);
-        let store = Store::open(w.host, &job.devname, &place(w, job, uuid), uuid, steps * step)?;
-        Ok(Saver { store, steps, link: link(w, job) })
-    }
-
-    /// The position behind the window that is moving, if one is: saved, closed to writes, and not all of it has moved.
-    fn under_way(&self, w: &Watched<'_>, now: &Reshape) -> Option<u64> {
-        let (lo, hi) = self.store.found().filter(|window| *window == w.suspended())?;
-        let inside = if now.backwards {
-            lo < now.position && now.position <= hi
-        } else {
-            lo <= now.position && now.position < hi
+impl Known {
+    /// Opens the file where windows have to be saved, and finds the window that another one began; `false`: the array was stopped.
+    fn open(&mut self, w: &Watched<'_>, job: &Job, (now, uuid): (&Reshape, Uuid)) -> Result<bool, Refusal> {
+        let critical = now.overwrites();
+        if self.saver.is_some() || !(critical || w.suspended() != (0, 0) && place(w.host, job, uuid).exists()) {
+            return Ok(true);
+        }
+        let found = match Saver::open(w, job, now, uuid) {
+            Ok(found) => found,
+            Err(_) if !w.is_under_way() => return Ok(false),
+            Err(why) => return Err(w.stopped(&why)),
         };
-        inside.then_some(if now.backwards { lo } else { hi })
+        // Another one began with this window and is gone.
+        self.saved_to = found.under_way(w, now);
+        if critical && self.saved_to.is_none() {
+            w.has_not_gone_on(now)?;
+        }
+        self.saver = Some(found);
+        Ok(true)
     }
 
-    /// Saves the next window, which is not written to from now on, and gives the position behind it.
-    fn next(&mut self, w: &Watched<'_>, now: &Reshape) -> Result<u64, Refusal> {
-        let to = now.after(self.steps);
-        let (lo, hi) = (now.position.min(to), now.position.max(to));
-        w.suspend(lo, hi)?;
-        // One of them may have failed since the last time.
-        let members = Members::open(w.host, &w.array, now);
-        let saved = members.read(now, lo, hi).and_then(|data| self.store.save(lo, &data));
-        saved.map_err(|why| {
-            // Nothing of it has moved.
-            let _ = w.suspend(0, 0);
-            w.stopped(&why)
-        })?;
-        Ok(to)
+    /// Saves what has to be, and tells how far it may go; `None`: the array was stopped.
+    fn save(&mut self, w: &Watched<'_>, now: &Reshape) -> Result<Option<u64>, Refusal> {
+        // The kernel itself keeps a raid10 from going too far.
+        let reach = if now.level == Level::Raid10 { now.end() } else { now.reach() };
+        match &mut self.saver {
+            _ if self.saved_to.is_some() => {}
+            Some(saver) if now.overwrites() => match saver.next(w, now) {
+                Ok(to) => self.saved_to = Some(to),
+                Err(_) if !w.is_under_way() => return Ok(None),
+                Err(e) => return Err(e),
+            },
+            _ => {
+                self.saver.take().iter().for_each(|s| s.done(now.position));
+                w.suspend(0, 0)?;
+            }
+        }
+        Ok(Some(self.saved_to.unwrap_or(reach)))
     }
 
-    fn done(&self, position: u64) {
-        self.store.remove(position);
-        let _ = std::fs::remove_file(&self.link);
+    fn allow(&mut self, w: &Watched<'_>, now: &Reshape, reach: u64) -> Result<(), Refusal> {
+        if reach == now.end() {
+            w.store("sync_max", "max")?;
+        } else if self.allowed != Some(reach) {
+            w.store("sync_max", &now.as_sync(reach).to_string())?;
+        }
+        self.allowed = Some(reach);
+        Ok(())
     }
 }
 
 impl Watched<'_> {
     /// Stores a value, again and again for a while: whoever stops the array makes it busy for a moment.
-    fn store(&self, name: &str, value: &str) -> Result<(), Refusal> {
+    pub fn store(&self, name: &str, value: &str) -> Result<(), Refusal> {
         let mut failed = None;
         for _ in 0..TRIES {
             let Err(e) = self.array.store_text(name, value) else { return Ok(()) };
             if name == "sync_max" && e.errno() == libc::EBUSY {
                 // It runs, and may go further than that: it can be told less only while it is held back.
-                let _ = self.array.store(attr::SYNC_ACTION, "frozen");
-                self.let_go.set(false);
+                self.hold();
             }
             std::thread::sleep(PAUSE);
             if !self.is_under_way() {
@@ -215,7 +200,8 @@ impl Watched<'_> {
         Some(self.array.text(name).ok()??.trim().to_owned())
     }
 
-    fn stopped(&self, why: &str) -> Refusal {
+    /// It cannot go on, and why.
+    pub fn stopped(&self, why: &str) -> Refusal {
         Refusal::new(format!("the reshape of {} cannot go on: {why}", self.shown))
             .hint(format!("to go on later: mdadm --grow --continue {}", self.shown))
     }
@@ -327,7 +313,7 @@ impl Watched<'_> {
     }
 
     /// The reshape as it would be found after a crash now: of the superblocks on the members that are in the array, the least advanced.
-    fn recorded(&self) -> Option<(Reshape, Uuid)> {
+    pub fn recorded(&self) -> Option<(Reshape, Uuid)> {
         let read = |member: MemberDir| -> Option<SuperV1> {
             if !matches!(member.get(attr::SLOT), Some(Slot::At(_))) {
                 return None;
@@ -346,14 +332,20 @@ impl Watched<'_> {
         Some((found.into_iter().min_by_key(behind)?, all.first()?.set_uuid()))
     }
 
+    /// Holds it back, until it is let go on again.
+    pub fn hold(&self) {
+        let _ = self.array.store(attr::SYNC_ACTION, "frozen");
+        self.let_go.set(false);
+    }
+
     /// The stretch of the array that writes wait for.
-    fn suspended(&self) -> (u64, u64) {
+    pub fn suspended(&self) -> (u64, u64) {
         let now = |a| self.array.get(a).unwrap_or(0);
         (now(attr::SUSPEND_LO), now(attr::SUSPEND_HI))
     }
 
     /// Has writes to this stretch of the array wait. It grows before it shrinks, so nothing in both is free meanwhile.
-    fn suspend(&self, lo: u64, hi: u64) -> Result<(), Refusal> {
+    pub fn suspend(&self, lo: u64, hi: u64) -> Result<(), Refusal> {
         let (old_lo, old_hi) = self.suspended();
         if hi > old_hi {
             self.store("suspend_hi", &hi.to_string())?;
