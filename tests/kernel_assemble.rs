@@ -708,6 +708,12 @@ fn a_raid0_of_an_old_kernel_is_explained_and_mended_by_update() {
     let out = vm::mdadm(&format!("--assemble /dev/md0 {all}"));
     assert!(out.status == 1 && out.stderr.contains("--update=layout-original"), "{}", out.stderr);
     assert!(!exists("/sys/block/md0") && !exists("/dev/md0"));
+    let said = disks.each_ref().map(|disk| vm::mdadm(&format!("--incremental {disk}")));
+    assert!(said[2].status == 1 && said[2].stderr.contains("--update=layout-original"), "{}", said[2].stderr);
+    let out = vm::mdadm("--incremental --run --scan");
+    let lines: Vec<&str> = out.stderr.lines().collect();
+    assert!(lines[0].ends_with(": Operation not supported") && lines[1].contains("--update=layout-"), "{lines:?}");
+    vm::mdadm("--stop --scan").ok();
     assert_eq!(vm::sh("cat /mnt/disk* | md5sum"), before);
     vm::mdadm(&format!("--assemble --readonly /dev/md0 --update=layout-alternate {all}")).ok();
     assert_ne!(vm::verify_pattern("/dev/md0", 0, 150 * MIB, 3), [0; 0]);
@@ -717,6 +723,16 @@ fn a_raid0_of_an_old_kernel_is_explained_and_mended_by_update() {
     vm::mdadm("--stop /dev/md0").ok();
     vm::mdadm(&format!("--assemble /dev/md0 {all}")).ok();
     vm::mdadm("--stop /dev/md0").ok();
+    // Members of one size: both layouts are the same, and there is nothing to say.
+    let two = disks[1..].join(" ");
+    vm::reference(&format!("--create /dev/md0 --run -l0 -n2 {two}")).ok();
+    vm::reference("--stop /dev/md0").ok();
+    vm::reference(&format!("--assemble /dev/md0 --update=layout-unspecified {two}")).ok();
+    vm::reference("--stop /dev/md0").ok();
+    assert_eq!(vm::mdadm(&format!("--assemble /dev/md0 {two}")).ok().stderr, "");
+    vm::mdadm("--stop /dev/md0").ok();
+    vm::mdadm(&format!("--incremental {}", disks[1])).ok();
+    assert_eq!(vm::mdadm(&format!("--incremental {}", disks[2])).ok().stderr.lines().count(), 1);
 }
 
 #[test]

@@ -340,6 +340,52 @@ fn after_a_power_cut_only_what_the_file_marks_is_resynced() {
 }
 
 #[test]
+fn the_file_of_an_array_line_is_used_where_it_can_be_and_keeps_no_array_down() {
+    use mdadm::bitmap::{file::new_file, header::NewBitmap};
+    let (dir, disks) = (mounted("ext4"), vm::disks(2, 16 * MIB));
+    let (file, uuid) = (format!("{dir}/bits"), "01234567:89abcdef:fedcba98:76543210");
+    let all = disks.join(" ");
+    mdadm(&format!("--create /dev/md0 -q --run --assume-clean -b none -l1 -n2 -u {uuid} {all}")).ok();
+    let kib: u64 = sh("cat /sys/block/md0/size").trim().parse::<u64>().unwrap() / 2;
+    mdadm("--stop /dev/md0").ok();
+    fs::write("/mnt/conf", format!("ARRAY /dev/md0 uuid={uuid} bitmap={file}\n")).unwrap();
+    let bitmap = NewBitmap {
+        uuid: mdadm::uuid::Uuid::parse(uuid).unwrap(),
+        sync_sectors: kib * 2,
+        chunk_bytes: 65536,
+        daemon_sleep: 5,
+        write_behind: 0,
+        sectors_reserved: 0,
+    };
+    let scan = || mdadm("--assemble --scan --config=/mnt/conf");
+    let one_by_one = || {
+        mdadm(&format!("-I --config=/mnt/conf {}", disks[0])).ok();
+        mdadm(&format!("-I --config=/mnt/conf {}", disks[1]))
+    };
+    let late = || {
+        mdadm(&format!("-I --config=/mnt/conf {}", disks[0])).ok();
+        mdadm("-I --run --scan --config=/mnt/conf")
+    };
+    let ways: [&dyn Fn() -> Output; 3] = [&scan, &one_by_one, &late];
+    for there in [true, false] {
+        for way in ways {
+            if there {
+                fs::write(&file, new_file(&bitmap).unwrap()).unwrap();
+                sh("sync");
+            }
+            let out = way().ok();
+            assert!(vm::mdstat().contains("md0 : active"), "{out:?}");
+            let without = out.stderr.contains("is started without its bitmap file");
+            assert_eq!(without, !there || !kernel_takes_files(), "{out:?}");
+            assert_eq!(vm::mdstat().contains(&format!("file: {file}")), !without, "{}", vm::mdstat());
+            assert_eq!(out.stderr.contains("does not exist"), !there, "{out:?}");
+            mdadm("--stop /dev/md0").ok();
+        }
+        let _ = fs::remove_file(&file);
+    }
+}
+
+#[test]
 fn a_failed_member_comes_back_by_the_file() {
     let dir = mounted("xfs");
     let disks = vm::disks(2, 32 * MIB);

@@ -63,27 +63,32 @@ enum Fate {
     OneStale,
 }
 
-const LEVELS: &[(&str, usize)] =
-    &[("-l1 -n2", 2), ("-l5 -n3", 3), ("-l6 -n4", 4), ("-l10 -n4", 4), ("-l4 -n3", 3), ("-l0 -n3", 3)];
+const LEVELS: &[(&str, usize)] = &[
+    ("-l1 -n2", 2),
+    ("-l5 -n3", 3),
+    ("-l6 -n4", 4),
+    ("-l10 -n4", 4),
+    ("-l4 -n3", 3),
+    ("-l0 -n3", 3),
+    ("-llinear -n3", 3),
+];
 
 /// Makes an array, takes it down, and boots.
 fn boot(seed: u64) {
     let mut dice = Dice(seed);
     let (level, count) = *dice.pick(LEVELS);
     let metadata = *dice.pick(&["1.2", "1.0", "1.1", "0.90"]);
-    let lockless =
-        metadata != "0.90" && level != "-l0 -n3" && level != "-l4 -n3" && vm::kernel_has("CONFIG_MD_LLBITMAP=y");
-    let bitmap = if level == "-l0 -n3" {
+    let redundant = !["-l0 -n3", "-llinear -n3"].contains(&level);
+    let lockless = metadata != "0.90" && vm::kernel_has("CONFIG_MD_LLBITMAP=y");
+    let bitmap = if !redundant {
         ""
     } else if lockless {
         *dice.pick(&["--bitmap=none", "--bitmap=internal", "--bitmap=lockless"])
     } else {
         *dice.pick(&["--bitmap=none", "--bitmap=internal"])
     };
-    let fates: &[Fate] = match level {
-        "-l0 -n3" => &[Fate::AllThere],
-        _ => &[Fate::AllThere, Fate::OneLate, Fate::OneMissing, Fate::OneStale],
-    };
+    let fates: &[Fate] =
+        if redundant { &[Fate::AllThere, Fate::OneLate, Fate::OneMissing, Fate::OneStale] } else { &[Fate::AllThere] };
     let fate = *dice.pick(fates);
     let what = format!("seed {seed}: {level} -e {metadata} {bitmap} {fate:?}");
     println!("{what}");
@@ -102,7 +107,7 @@ fn boot(seed: u64) {
     let odd = dice.below(count);
     let kernel = std::fs::canonicalize(name).unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let settled = || {
-        if level != "-l0 -n3" {
+        if redundant {
             vm::wait_sync(&kernel);
         }
     };
@@ -161,7 +166,7 @@ fn boot(seed: u64) {
     assert!(wrong.is_empty(), "{what}: wrong blocks {wrong:?}\n{}", vm::mdstat());
     let node = std::fs::canonicalize(link).unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let degraded = matches!(fate, Fate::OneMissing | Fate::OneStale);
-    if level != "-l0 -n3" {
+    if redundant {
         assert_eq!(vm::attr(&node, "degraded") != "0", degraded, "{what}\n{}", vm::mdstat());
     }
     if bitmap.contains("lockless") {

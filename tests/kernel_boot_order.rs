@@ -11,7 +11,8 @@ use std::time::Duration;
 use vm::{MIB, attr, disks, mdadm, mdstat, mix, or_internal, sh, verify_pattern, wait_sync, wait_until, write_pattern};
 
 const DATA: u64 = 4 * MIB;
-const SHAPES: [&str; 6] = ["-l1 -n4", "-l5 -n4", "-l6 -n4", "-l10 -n4", "-l4 -n4", "-l0 -n4"];
+/// The last two have no redundancy.
+const SHAPES: [&str; 7] = ["-l1 -n4", "-l5 -n4", "-l6 -n4", "-l10 -n4", "-l4 -n4", "-l0 -n4", "-llinear -n4"];
 
 /// What happens to one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +45,10 @@ fn right(array: &str, seed: u64, what: &str) {
 fn boot(d: &[String], seed: u64) {
     let pick = |n: u64, of: usize| usize::try_from(mix(seed, n) % of as u64).unwrap();
     let shape = SHAPES[pick(1, SHAPES.len())];
+    let redundant = !SHAPES[5..].contains(&shape);
     let version = ["1.0", "1.1", "1.2", "0.90"][pick(2, 4)];
-    let bitmap = match (shape, ["none", "internal", "lockless"][pick(3, 3)]) {
-        ("-l0 -n4", _) => "",
+    let bitmap = match (redundant, ["none", "internal", "lockless"][pick(3, 3)]) {
+        (false, _) => "",
         (_, "lockless") if version == "0.90" => "-b internal",
         (_, "none") => "-b none",
         (_, "internal") => "-b internal",
@@ -54,7 +56,7 @@ fn boot(d: &[String], seed: u64) {
     };
     let bitmap = or_internal(bitmap);
     let fates = [Fate::Well, Fate::Late, Fate::Stale, Fate::Missing];
-    let fate = if shape == "-l0 -n4" { Fate::Well } else { fates[pick(4, 4)] };
+    let fate = if redundant { fates[pick(4, 4)] } else { Fate::Well };
     let mut order: Vec<usize> = (0..4).collect();
     (0..4).for_each(|n| order.swap(n, pick(10 + n as u64, 4)));
     let odd = order[pick(5, 4)];
@@ -106,7 +108,7 @@ fn boot(d: &[String], seed: u64) {
         wait_sync(&array);
         right(&array, now, &what);
     }
-    if shape != "-l0 -n4" {
+    if redundant {
         let degraded = match fate {
             Fate::Well => "0",
             Fate::Late if !bitmap.contains("none") => "0",

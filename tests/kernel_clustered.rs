@@ -47,6 +47,15 @@ fn the_kernel_takes_the_bitmap_and_asks_for_its_cluster() {
     assert!(log.contains("can't find md-cluster module") && log.contains("Could not setup cluster service"), "{log}");
     assert!(out.stderr.contains("Could not setup cluster service"), "{}", out.stderr);
     assert!(!std::path::Path::new("/sys/block/md0").exists());
+    // By -I only where the configuration says that this machine is of that cluster; the reference asks corosync.
+    for (conf, status) in [("HOMECLUSTER other", 1), ("", 1), ("HOMECLUSTER one", 0)] {
+        std::fs::write("/mnt/conf", format!("{conf}\n")).unwrap();
+        let out = mdadm(&format!("-I --config=/mnt/conf {}", members[0]));
+        assert_eq!(out.status, status, "{conf}: {out:?}");
+        assert_eq!(out.stderr.contains("of an array of the cluster one: left alone"), status == 1, "{conf}: {out:?}");
+        assert_eq!(sh("ls /sys/block").contains("md127"), status == 0, "{conf}");
+    }
+    assert_eq!(reference(&format!("-I --config=/mnt/none {}", members[1])).status, 1);
 }
 
 #[test]

@@ -307,6 +307,23 @@ fn copies_strangers_and_other_metadata_are_left_alone() {
     let out = mdadm(&format!("-I {}", d[2]));
     assert!(out.status == 2 && out.stderr.contains("is a copy of"), "{out:?}");
     assert!(add(&d[1]).contains("has been started"));
+    // A clone of all of it: named, neither taken nor written to, and its own array once it has a uuid of its own.
+    sh(&format!("dd if={} of={} bs=1M iflag=direct oflag=direct status=none", d[1], d[3]));
+    let clones = || sh(&format!("cat {} {} | sha256sum", d[2], d[3]));
+    let before = clones();
+    fs::write("/mnt/conf", "POLICY action=force-spare\n").unwrap();
+    for how in ["-I", "-IR", "-I --export", "-I --config=/mnt/conf"] {
+        for (clone, slot) in [(&d[2], 0), (&d[3], 1)] {
+            let out = mdadm(&format!("{how} {clone}"));
+            assert!(out.status == 2 && out.stderr.contains(&format!("slot {slot} is taken by it")), "{how}: {out:?}");
+        }
+    }
+    assert_eq!(attr("md127", "raid_disks"), "2");
+    assert!(clones() == before && mdstat().contains("[2/2] [UU]"), "{}", mdstat());
+    let out = mdadm(&format!("--assemble /dev/md/clone {} {}", d[2], d[3]));
+    assert!(out.status == 1 && out.stderr.contains("already active"), "{out:?}");
+    mdadm(&format!("--assemble /dev/md/clone --update=uuid {} {}", d[2], d[3])).ok();
+    data_is_right("md126", 1);
     stop();
     // The same uuid on another array.
     sh(&format!("wipefs -aq {} {}; rm -rf /dev/md", d[2], d[3]));

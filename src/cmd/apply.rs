@@ -243,7 +243,7 @@ impl<'a> Session<'a> {
                 md::set_array_info(&self.array(devname)?.file, &info)
                     .map_err(|e| failed(format_args!("{devname}: SET_ARRAY_INFO failed"), &e))
             }
-            Step::SetBitmapFile { devname, path } => self.set_bitmap_file(devname, path),
+            Step::SetBitmapFile { devname, path, optional } => self.bitmap_file(devname, path, *optional),
             Step::BitmapOff { devname } => self.bitmap_off(devname),
             Step::AddDisk { devname, device, spec } => self.add_disk(devname, device, spec),
             Step::RunArray { devname } => {

@@ -22,16 +22,18 @@ use super::save;
 use crate::cli::request::{AssembleRequest, SuperMinor};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
-use crate::host::conf::{Conf, SysfsLine};
+use crate::host::conf::{ArrayLine, Conf, SysfsLine};
 use crate::host::devmap::block_dev;
 use crate::host::kernel_log;
 use crate::host::map::MapLock;
 use crate::host::names::{self, TypedName};
 use crate::host::node::OpenArray;
 use crate::level::Level;
+use crate::plan::assemble::identify::identify;
+use crate::plan::assemble::naming::own_number;
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
-use crate::plan::assemble::{Candidate, Content, Line, Wishes};
+use crate::plan::assemble::{Candidate, Content, Line, Update, Wishes};
 use crate::plan::create::Node;
 use crate::plan::known_faults;
 use crate::plan::step::Plan;
@@ -54,10 +56,14 @@ pub fn run(req: &AssembleRequest, conf: &Conf) -> Exit {
 pub(super) struct Asked<'a> {
     /// Its name, and number where one is asked for.
     pub typed: TypedName,
+    /// The number that it gets if it is free, where none is asked for.
+    pub wished: Option<u32>,
     /// The devices that may be its members.
     pub candidates: &'a [Candidate],
     /// Names and kernel names that are given away already: `--plan` makes none.
     pub planned: &'a [(PathBuf, String)],
+    /// The ARRAY line that it is assembled by.
+    pub line: Option<&'a ArrayLine>,
     /// SYSFS lines of the configuration.
     pub settings: &'a [SysfsLine],
     /// The arrays that run.
@@ -110,27 +116,22 @@ pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refus
     let listed = if asked.searched { all_devices(&host) } else { req.members.clone() };
     let mut search = Search::default();
     search.look(&host, listed, &asked);
+    let start = |search: &Search, whole| {
+        let candidates = &search.candidates;
+        let wished = identify(&asked, candidates).ok().and_then(|found| own_number(found.members.first()?.member));
+        let (typed, running) = (typed.clone(), running.as_slice());
+        let settings = &conf.sysfs;
+        let asked = Asked { typed, wished, candidates, planned: &[], line: None, settings, running, whole };
+        assemble_from(req, &host, &asked)
+    };
     let mut put = None;
     if search.waits() {
-        put = start_of(req, &host, conf, (&typed, &search), &running, true).ok();
+        put = start(&search, true).ok();
         search.catch_up(&host);
     }
-    let put = put.map_or_else(|| start_of(req, &host, conf, (&typed, &search), &running, false), Ok)?;
+    let put = put.map_or_else(|| start(&search, false), Ok)?;
     show_plan(&host, req, put.plan);
     Ok(put.exit)
-}
-
-/// The array, of the devices that have answered.
-fn start_of(
-    req: &AssembleRequest,
-    host: &Host,
-    conf: &Conf,
-    (typed, search): (&TypedName, &Search),
-    running: &[(Uuid, PathBuf)],
-    whole: bool,
-) -> Result<Put, Refusal> {
-    let (candidates, settings) = (&search.candidates, &conf.sysfs);
-    assemble_from(req, host, &Asked { typed: typed.clone(), candidates, planned: &[], settings, running, whole })
 }
 
 fn not_identified(array: &Path) -> Refusal {
@@ -152,8 +153,12 @@ pub(super) fn assemble_from(req: &AssembleRequest, host: &Host, asked: &Asked<'_
 
 fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Result<Put, Refusal> {
     let (typed, candidates) = (&asked.typed, asked.candidates);
-    let (lock, mut node) = super::node::choose(&req.common, host, typed.number, &typed.path, asked.planned)?;
+    let (lock, mut node) =
+        super::node::choose(&req.common, host, (typed.number, asked.wished), &typed.path, asked.planned)?;
     let mut wishes = Wishes { settings: asked.settings.to_vec(), ..wishes(req, host, &node)? };
+    if wishes.bitmap_file.is_none() && !wishes.lockless {
+        wishes.bitmap_file = super::bitmap_file::configured(host, asked.line);
+    }
     wishes.maps = bitmap_maps::read(&wishes, candidates);
     wishes.backups = backups::find(req, host, &node.devname, candidates);
     let say = |lines: &[Line]| {
@@ -171,11 +176,17 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
         }
         refusal
     })?;
-    let there = asked.running.iter().find(|(uuid, _)| *uuid == decision.uuid);
-    if asked.whole && (there.is_some() || decision.missing > 0 || !decision.start.go) {
+    let runs = |wanted: Uuid| asked.running.iter().find(|(uuid, _)| *uuid == wanted);
+    let waits = runs(decision.uuid).and_then(|(uuid, _)| waiting::find(host, *uuid));
+    // A clone gets its own uuid while the array that it was made of runs.
+    let there = match wishes.update {
+        Some(Update::Uuid(new)) => runs(new),
+        _ => runs(decision.uuid),
+    }
+    .filter(|_| waits.is_none());
+    if asked.whole && (waits.is_some() || there.is_some() || decision.missing > 0 || !decision.start.go) {
         return Err(later());
     }
-    let waits = there.and_then(|(uuid, _)| waiting::find(host, *uuid));
     if let Some(found) = &waits {
         let merged = waiting::merge(req, host, asked, (&mut wishes, &mut node), (found, decision.uuid));
         decision = merged.map_err(|(lines, refusal)| {
@@ -185,7 +196,7 @@ fn judge_and_start(req: &AssembleRequest, host: &Host, asked: &Asked<'_>) -> Res
     }
     say(&decision.lines);
     say(&members);
-    if let Some((_, path)) = there.filter(|_| waits.is_none()) {
+    if let Some((_, path)) = there {
         let line = format!("Found some drive for an array that is already active: {}", path.display());
         return Err(Refusal::new(line).hint("giving up."));
     }
@@ -293,7 +304,7 @@ fn explained(refusal: Refusal, decision: &Decision) -> Refusal {
 }
 
 /// Whether the running kernel is at least this one.
-fn kernel_is(least: (u32, u32)) -> bool {
+pub(super) fn kernel_is(least: (u32, u32)) -> bool {
     known_faults::numbers(&Host::default().release()).unwrap_or_default() >= least
 }
 
@@ -313,7 +324,7 @@ fn after_start(host: &Host, session: &Session<'_>, decision: &Decision, wishes: 
             exit = Exit::FAIL;
         }
     }
-    if wishes.bitmap_file.is_some() && !super::bitmap_file::active(array) {
+    if wishes.bitmap_file.as_ref().is_some_and(|f| !f.optional) && !super::bitmap_file::active(array) {
         complain(format!("{}: the bitmap file is not in use", wishes.shown));
         exit = Exit::FAIL;
     }

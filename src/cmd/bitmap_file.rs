@@ -11,6 +11,7 @@ use crate::bitmap::BitmapError;
 use crate::bitmap::file::{self, FileBitmap};
 use crate::device::real::{Access, RealDevice};
 use crate::host::Host;
+use crate::host::conf::ArrayLine;
 use crate::host::node::OpenArray;
 use crate::kernel::md;
 use crate::plan::bitmap_file::{FileFacts, FileState};
@@ -18,7 +19,15 @@ use crate::plan::bitmap_file::{FileFacts, FileState};
 /// Looks at a path that was given with `--bitmap`.
 #[must_use]
 pub fn facts(host: &Host, path: &Path) -> FileFacts {
-    FileFacts { path: path.to_owned(), state: state(host, path).unwrap_or_else(FileState::Unusable) }
+    let state = state(host, path).unwrap_or_else(FileState::Unusable);
+    FileFacts { path: path.to_owned(), state, optional: false }
+}
+
+/// Looks at what `bitmap=` of an ARRAY line names; words for bitmaps on the members name no file.
+#[must_use]
+pub fn configured(host: &Host, line: Option<&ArrayLine>) -> Option<FileFacts> {
+    let path = line?.bitmap.as_deref().filter(|word| !["internal", "none", "lockless", "clustered"].contains(word))?;
+    Some(FileFacts { optional: true, ..facts(host, Path::new(path)) })
 }
 
 /// An error is why no file there can be used.

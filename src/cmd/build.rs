@@ -44,7 +44,7 @@ fn build(req: &BuildRequest) -> Result<Exit, Refusal> {
         None => None,
     };
     let typed = names::parse(&req.array.to_string_lossy())?;
-    let (lock, node) = node::choose(&req.common, &host, typed.number, &typed.path, &[])?;
+    let (lock, node) = node::choose(&req.common, &host, (typed.number, None), &typed.path, &[])?;
     let state = host.sysfs.array(&node.devname).text("array_state").ok().flatten();
     if state.is_some_and(|s| s.trim() != "clear") {
         return Err(Refusal::new(format!("{} is already in use.", typed.path.display())));

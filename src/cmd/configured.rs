@@ -66,7 +66,7 @@ pub fn devices(host: &Host, conf: &Conf, common: &Common) -> Result<Vec<PathBuf>
     let mut found = Vec::new();
     for word in words {
         let devices = match word {
-            DeviceWord::Partitions => partitions(host, common)?,
+            DeviceWord::Partitions => partitions(host)?,
             // Containers are left alone: there is nothing in them for us.
             DeviceWord::Containers => Vec::new(),
             DeviceWord::Glob(pattern) => block_devices(pattern),
@@ -80,7 +80,7 @@ pub fn devices(host: &Host, conf: &Conf, common: &Common) -> Result<Vec<PathBuf>
     Ok(found)
 }
 
-fn partitions(host: &Host, common: &Common) -> Result<Vec<PathBuf>, String> {
+fn partitions(host: &Host) -> Result<Vec<PathBuf>, String> {
     let list = host.proc.join("partitions");
     let text = std::fs::read_to_string(&list)
         .map_err(|e| format!("cannot read {}: {}", list.display(), crate::error::reason(&e)))?;
@@ -89,7 +89,7 @@ fn partitions(host: &Host, common: &Common) -> Result<Vec<PathBuf>, String> {
         let mut words = line.split_whitespace();
         Some((words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?))
     };
-    let path = |dev| map.path(dev, common.prefer.as_deref()).map(PathBuf::from);
+    let path = |dev| map.path(dev, None).map(PathBuf::from);
     Ok(text.lines().filter_map(number).filter_map(path).collect())
 }
 

@@ -12,7 +12,7 @@ use crate::host::names;
 use crate::plan::create::Node;
 use crate::uuid::Uuid;
 
-/// The array's number: the one that was named, or a free one. The map file stays locked until the array is in it, or two
+/// The array's number: the one that was named, the one that is `wished` if it is free, or another free one. The map file stays locked until the array is in it, or two
 /// commands take the same free number. `--plan` touches nothing and takes no lock; what it has given away is in `planned`.
 ///
 /// # Errors
@@ -20,7 +20,7 @@ use crate::uuid::Uuid;
 pub fn choose(
     common: &Common,
     host: &Host,
-    number: Option<u32>,
+    (number, wished): (Option<u32>, Option<u32>),
     path: &Path,
     planned: &[(PathBuf, String)],
 ) -> Result<(Option<MapLock>, Node), Refusal> {
@@ -42,8 +42,13 @@ pub fn choose(
         path: Some(path.clone()),
     };
     let map: Vec<MapEntry> = map.into_iter().chain(planned.iter().map(given)).collect();
-    let devname = devname(host, number, path, &map)?;
+    let devname = devname(host, number.or_else(|| free(host, &map, wished)), path, &map)?;
     Ok((lock, Node { devname, path: path.to_owned(), readonly: common.readonly }))
+}
+
+/// A number that is wished for, if it is free.
+pub fn free(host: &Host, map: &[MapEntry], wished: Option<u32>) -> Option<u32> {
+    wished.filter(|n| *n <= names::MAX_NUMBER && !names::is_number_taken(host, map, *n))
 }
 
 /// The kernel name of a new array: by its number, by its name where the configuration wants that, or a free number.

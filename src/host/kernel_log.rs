@@ -128,7 +128,9 @@ fn text_of(record: &[u8]) -> Option<String> {
 
 fn is_about(line: &str, devname: &str) -> bool {
     let md = line.starts_with("md") || line.contains("md/");
-    md && !line.contains("detected capacity change") && !line.ends_with("stopped.") && {
+    // Linux 7.2 says it of every array without that record.
+    let is_usual = line.contains("will not be assembled in old kernels");
+    md && !is_usual && !line.contains("detected capacity change") && !line.ends_with("stopped.") && {
         // Another array's line is not the reason.
         let other = line.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| {
             w != devname && w.strip_prefix("md").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

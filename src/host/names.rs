@@ -1,7 +1,8 @@
 //! What a typed name of an array means, and which number an array gets.
 //!
-//! Learned from the reference by trying: `/dev/md5` and `/dev/md/5` (and bare `5`) ask for number 5; `/dev/md/foo`, bare `foo` and
-//! even bare `md5` are names, which get a free number from 127 down and a link in `/dev/md`. Any other path is refused.
+//! Learned from the reference by trying: `/dev/md5` and `/dev/md/5` (and bare `5` or `d5`) ask for number 5; `/dev/md/foo`, bare
+//! `foo` and even bare `md5` are names, which get a free number from 127 down and a link in `/dev/md`; one that is assembled under such
+//! a name gets the number that its own name asks for, if it is free. Any other path is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,9 @@ pub fn parse(typed: &str) -> Result<TypedName, Refusal> {
     if name.contains('/') || name == "." || name == ".." || name.contains('\0') {
         return Err(Refusal::new(format!("{typed} is an invalid name for an md device.")));
     }
-    Ok(TypedName { path: Path::new("/dev/md").join(name), number: number(name)?, name: name.to_owned() })
+    // `d5` is what partitionable arrays were called.
+    let digits = name.strip_prefix('d').unwrap_or(name);
+    Ok(TypedName { path: Path::new("/dev/md").join(name), number: number(digits)?, name: name.to_owned() })
 }
 
 /// Refuses a path for an array that leads to something else already, such as a member that was put in its place.
@@ -139,13 +142,15 @@ pub fn link_name(name: Option<&[u8]>, host: &str, number: u32) -> String {
 /// The highest free number: none that the kernel, the map file or `/dev` knows.
 #[must_use]
 pub fn free_number(host: &Host, map: &[MapEntry]) -> Option<u32> {
-    let taken = |n: u32| {
-        let devname = format!("md{n}");
-        host.sysfs.array(&devname).exists()
-            || map.iter().any(|e| e.devname == devname)
-            || host.dev.join(&devname).symlink_metadata().is_ok()
-    };
-    (0..=FIRST_FREE).rev().chain((FIRST_FREE + 1..=LAST_FREE).rev()).find(|n| !taken(*n))
+    let taken = |n: &u32| is_number_taken(host, map, *n) || host.dev.join(format!("md{n}")).symlink_metadata().is_ok();
+    (0..=FIRST_FREE).rev().chain((FIRST_FREE + 1..=LAST_FREE).rev()).find(|n| !taken(n))
+}
+
+/// Whether the kernel has an array of this number, or the map file an entry for one.
+#[must_use]
+pub fn is_number_taken(host: &Host, map: &[MapEntry], number: u32) -> bool {
+    let devname = format!("md{number}");
+    host.sysfs.array(&devname).exists() || map.iter().any(|e| e.devname == devname)
 }
 
 #[cfg(test)]
@@ -162,6 +167,7 @@ mod tests {
             ("/dev/md/foo", "/dev/md/foo", None, "foo"),
             ("foo", "/dev/md/foo", None, "foo"),
             ("md7", "/dev/md/md7", None, "md7"),
+            ("d7", "/dev/md/d7", Some(7), "d7"),
             ("md_foo", "/dev/md/md_foo", None, "md_foo"),
             ("/dev/md/12a", "/dev/md/12a", None, "12a"),
             ("/dev/md/a b", "/dev/md/a b", None, "a b"),

@@ -13,6 +13,8 @@ use crate::plan::step::Step;
 use crate::units::Sectors;
 use crate::uuid::Uuid;
 
+/// Said of an array whose configured file cannot be used.
+pub const WITHOUT: &str = "is started without its bitmap file: it is resynced if it is not clean";
 /// Said once, whenever one is used.
 pub const DEPRECATED: &str = "note: bitmap files are deprecated: Linux warns of them, and mdadm 4.4 and later cannot use them; \
                               --bitmap=internal keeps the bitmap on the members";
@@ -41,6 +43,8 @@ pub struct FileFacts {
     pub path: PathBuf,
     /// What is there.
     pub state: FileState,
+    /// It is the configuration that names it: the array starts without it too.
+    pub optional: bool,
 }
 
 impl FileFacts {
@@ -98,8 +102,8 @@ impl FileFacts {
 
 /// The step that tells the kernel of the file, before the array starts.
 #[must_use]
-pub fn set(devname: &str, path: &Path) -> Step {
-    Step::SetBitmapFile { devname: devname.to_owned(), path: path.to_owned() }
+pub fn set(devname: &str, path: &Path, optional: bool) -> Step {
+    Step::SetBitmapFile { devname: devname.to_owned(), path: path.to_owned(), optional }
 }
 
 #[cfg(test)]
@@ -117,7 +121,7 @@ mod tests {
     }
 
     fn facts(state: FileState) -> FileFacts {
-        FileFacts { path: "/x/bits".into(), state }
+        FileFacts { path: "/x/bits".into(), state, optional: false }
     }
 
     #[test]

@@ -249,7 +249,7 @@ pub fn plan(
     }
     if let (Some(bitmap), Some(path)) = (bitmap, &design.bitmap) {
         steps.extend(bitmap.make.clone());
-        steps.push(bitmap_file::set(&node.devname, path));
+        steps.push(bitmap_file::set(&node.devname, path, false));
     }
     for (slot, member) in (0u32..).zip(members) {
         let Some(member) = member else { continue };

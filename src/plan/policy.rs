@@ -51,14 +51,30 @@ pub struct Allowed {
     pub action: Action,
     /// All domains.
     pub domains: BTreeSet<String>,
-    /// `auto=no`.
-    pub not_by_itself: bool,
+    /// `auto=`.
+    pub auto: Auto,
+}
+
+/// The words of `auto=`, of all lines that match.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Auto {
+    yes: bool,
+    no: bool,
+    homehost: bool,
+}
+
+impl Auto {
+    /// Whether an array may be assembled by itself; `None`: the AUTO line decides.
+    #[must_use]
+    pub fn decides(self, is_local: bool) -> Option<bool> {
+        if self.yes || (self.homehost && is_local) { Some(true) } else { self.no.then_some(false) }
+    }
 }
 
 /// What is allowed for a device and metadata of a kind (`1.x`, `0.90`); `None` stands for any.
 #[must_use]
 pub fn allowed(policies: &[Policy], place: &Place, metadata: Option<&str>) -> Allowed {
-    let mut found = Allowed { action: Action::Include, domains: BTreeSet::new(), not_by_itself: false };
+    let mut found = Allowed { action: Action::Include, domains: BTreeSet::new(), auto: Auto::default() };
     let mut forbidden = false;
     for policy in policies.iter().filter(|p| matches(p, place, metadata)) {
         for (key, value) in &policy.words {
@@ -71,7 +87,12 @@ pub fn allowed(policies: &[Policy], place: &Place, metadata: Option<&str>) -> Al
                 PolicyKey::Domain => {
                     found.domains.insert(value.clone());
                 }
-                PolicyKey::Auto => found.not_by_itself |= value == "no",
+                PolicyKey::Auto => match value.as_str() {
+                    "yes" => found.auto.yes = true,
+                    "no" => found.auto.no = true,
+                    "homehost" => found.auto.homehost = true,
+                    _ => {}
+                },
                 PolicyKey::Path | PolicyKey::Type | PolicyKey::Metadata => {}
             }
         }
@@ -171,6 +192,16 @@ mod tests {
             !fits("POLICY domain=d domain=f") && !fits("POLICY action=spare") && !fits("POLICY domain=d metadata=0.90")
         );
         assert!(domains("p-0", "0.90").contains("x") && !domains("p-0", "1.1").contains("x"));
-        assert!(allowed(&policies("POLICY auto=no"), &disk("p-2"), None).not_by_itself);
+    }
+
+    #[test]
+    fn auto_yes_outweighs_no_and_homehost_is_yes_for_arrays_of_this_host_only() {
+        let auto = |text: &str, is_local| allowed(&policies(text), &disk("p-2"), None).auto.decides(is_local);
+        assert_eq!((auto("", true), auto("POLICY auto=no", true)), (None, Some(false)));
+        assert_eq!((auto("POLICY auto=homehost", true), auto("POLICY auto=homehost", false)), (Some(true), None));
+        let both = "POLICY auto=no\nPOLICY path=p-2 auto=homehost";
+        assert_eq!((auto(both, true), auto(both, false)), (Some(true), Some(false)));
+        assert_eq!(auto("POLICY path=p-2 auto=yes\nPOLICY auto=no", false), Some(true));
+        assert_eq!(auto("POLICY path=p-3 auto=yes", true), None);
     }
 }

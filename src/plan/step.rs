@@ -150,6 +150,8 @@ pub enum Step {
         devname: String,
         /// The file.
         path: PathBuf,
+        /// Where that fails the array starts without.
+        optional: bool,
     },
     /// The array's bitmap is taken off: `none` to its location, or SET_ARRAY_INFO where it has none.
     BitmapOff {
@@ -291,7 +293,7 @@ impl Step {
                 g.size_kib,
                 if g.clean { " clean" } else { "" }
             ),
-            Step::SetBitmapFile { devname, path } => format!("ioctl  {devname} SET_BITMAP_FILE {}", path.display()),
+            Step::SetBitmapFile { devname, path, .. } => format!("ioctl  {devname} SET_BITMAP_FILE {}", path.display()),
             Step::BitmapOff { devname } => format!("bitmap {devname}: take it off"),
             Step::AddDisk { devname, device, spec } => format!(
                 "ioctl  {devname} ADD_NEW_DISK {} ({}:{}) number {} slot {} state {:#x}",
@@ -349,7 +351,7 @@ impl Step {
                 "layout": g.layout, "raid_disks": g.raid_disks, "chunk_bytes": g.chunk_bytes, "size_kib": g.size_kib,
                 "clean": g.clean,
             }),
-            Step::SetBitmapFile { devname, path } => json!({
+            Step::SetBitmapFile { devname, path, .. } => json!({
                 "step": "ioctl", "ioctl": "SET_BITMAP_FILE", "array": devname, "path": path.to_string_lossy(),
             }),
             Step::BitmapOff { devname } => json!({"step": "bitmap-off", "array": devname}),

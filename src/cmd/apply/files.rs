@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::{ApplyError, Session, Undo, failed};
+use crate::cmd::print::complain;
 use crate::kernel::md;
+use crate::plan::bitmap_file::WITHOUT;
 
 impl Session<'_> {
     /// Makes a file, or puts one in place of another in one move.
@@ -30,7 +32,18 @@ impl Session<'_> {
     }
 
     /// The kernel wants the file open for writing, and by nobody else.
-    pub(super) fn set_bitmap_file(&mut self, devname: &str, path: &Path) -> Result<(), ApplyError> {
+    pub(super) fn bitmap_file(&mut self, devname: &str, path: &Path, optional: bool) -> Result<(), ApplyError> {
+        match self.set_bitmap_file(devname, path) {
+            Err(e) if optional => {
+                std::iter::once(&e.line).chain(&e.after).for_each(complain);
+                complain(format!("{devname} {WITHOUT}"));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn set_bitmap_file(&mut self, devname: &str, path: &Path) -> Result<(), ApplyError> {
         self.devices.remove(path);
         let what = format_args!("Cannot set bitmap file {} for {devname}", path.display());
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);

@@ -12,11 +12,12 @@ use crate::cmd::configured;
 use crate::cmd::print::complain;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
-use crate::host::conf::{ArrayLine, Conf};
+use crate::host::conf::{ArrayLine, Conf, PolicyKey};
 use crate::host::names::{self, TypedName};
 use crate::metadata::Metadata;
-use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member};
+use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
+use crate::plan::policy::allowed;
 use crate::plan::step::Plan;
 use crate::superblock::Version;
 use crate::superblock::v1::Minor;
@@ -64,7 +65,10 @@ pub fn run(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
         return Err(Refusal::new(format!("Devices {a} and {b} have the same name: {name}"))
             .hint("Duplicate MD device names in conf file were found."));
     }
-    let lines: Vec<&ArrayLine> = conf.arrays.iter().filter(|line| !line.ignore).collect();
+    let mut lines: Vec<&ArrayLine> = conf.arrays.iter().filter(|line| !line.ignore).collect();
+    // Appended once too often.
+    let again = |n: usize, line: &ArrayLine| conf.arrays.iter().filter(|l| !l.ignore).take(n).any(|l| l == line);
+    lines = lines.into_iter().enumerate().filter(|(n, line)| !again(*n, line)).map(|(_, line)| line).collect();
     let exit = if lines.is_empty() { scan.automatic() } else { scan.configured(lines) };
     show_plan(&scan.host, req, scan.plan);
     exit
@@ -166,11 +170,11 @@ impl Scan<'_> {
         let mut req = self.one(&typed);
         req.uuid = req.uuid.or(line.uuid);
         req.super_minor = req.super_minor.or(line.super_minor.map(crate::cli::request::SuperMinor::Minor));
-        if req.bitmap.is_none() {
-            req.bitmap = line.bitmap.as_ref().map(|file| crate::cli::request::BitmapChoice::File(file.into()));
-        }
+        let first = fitting.iter().find_map(|c| member(&c.content));
         let asked = Asked {
             typed,
+            wished: line.device.as_ref().and(first).and_then(own_number),
+            line: Some(line),
             candidates: &fitting,
             planned: &self.planned,
             settings: &self.conf.sysfs,
@@ -225,6 +229,8 @@ impl Scan<'_> {
             (req.uuid, req.name, req.super_minor) = (Some(uuid), None, None);
             let at = Asked {
                 typed,
+                wished: None,
+                line: None,
                 candidates: &self.search.candidates,
                 planned: &self.planned,
                 settings: &self.conf.sysfs,
@@ -257,7 +263,7 @@ impl Scan<'_> {
             return;
         }
         for c in self.search.candidates.iter().skip(from) {
-            if let Some(m) = member(&c.content).filter(|m| !may_start(self.conf.auto.as_deref(), m, local)) {
+            if let Some(m) = member(&c.content).filter(|m| !self.may_start(c, m, local)) {
                 let (path, format) = (c.path.display(), format_name(m.version));
                 complain(format!("{path} has metadata type {format} for which auto-assembly is disabled"));
             }
@@ -281,8 +287,18 @@ impl Scan<'_> {
             if self.is_ignored(uuid) {
                 return None;
             }
-            may_start(self.conf.auto.as_deref(), m, local).then(|| (uuid, auto_name(m, local)))
+            self.may_start(c, m, local).then(|| (uuid, auto_name(m, local)))
         })
+    }
+
+    /// Whether an array may be assembled by itself for this member of it.
+    fn may_start(&self, c: &Candidate, m: &Member, local: &Local) -> bool {
+        let has_a_say = self.conf.policies.iter().any(|p| p.words.iter().any(|(key, _)| *key == PolicyKey::Auto));
+        let policy = has_a_say.then(|| {
+            let place = self.host.place_of(c.dev, &[]);
+            allowed(&self.conf.policies, &place, Some(format_name(m.version))).auto
+        });
+        may_start(self.conf.auto.as_deref(), policy.unwrap_or_default(), m, local)
     }
 
     /// Whether a member of this array fits a line with `<ignore>`.
@@ -375,6 +391,7 @@ pub fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
         && line.level.is_none_or(|level| level.raw() == member.sb.level_raw())
         && line.raid_disks.is_none_or(|n| n == member.sb.raid_disks())
         && line.container.is_none()
+        && line.member.is_none()
 }
 
 /// Before an array has its place.

@@ -6,10 +6,14 @@ use super::array::{self, Found};
 use super::late;
 use super::report::Report;
 use super::spare;
+use crate::bitmap::header::Kind;
 use crate::cli::request::{IncrementalRequest, Metadata};
 use crate::cmd::apply::{ApplyError, Session, reason};
+use crate::cmd::assemble::kernel_is;
 use crate::cmd::assemble::probe::candidate;
 use crate::cmd::assemble::scan::{fits, free_name};
+use crate::cmd::bitmap_file;
+use crate::cmd::node;
 use crate::cmd::print::{complain, out};
 use crate::cmd::save;
 use crate::device::real::{Access, RealDevice};
@@ -20,7 +24,9 @@ use crate::host::devmap::block_dev;
 use crate::host::kernel_log;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::{self, TypedName};
-use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member};
+use crate::output::escape;
+use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member, own_number};
+use crate::plan::assemble::start::explain;
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::create::Node;
 use crate::plan::incremental::{Decision, Facts, Named, Outcome, decide};
@@ -46,7 +52,7 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
         (Some(_), _) => Local::All,
         (None, local) => local,
     };
-    if line.is_none() && (allowed.not_by_itself || !may_start(conf.auto.as_deref(), m, &local)) {
+    if line.is_none() && !may_start(conf.auto.as_deref(), allowed.auto, m, &local) {
         let said = format!(
             "{} has metadata type {} for which auto-assembly is disabled",
             device.display(),
@@ -55,6 +61,7 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
         let lines = if req.common.verbose > 0 { vec![said] } else { Vec::new() };
         return Err(Refusal { lines, exit: Exit::FAIL });
     }
+    of_this_cluster(&c, m, conf)?;
     let (lock, map) = array::locked(host, req.common.plan);
     still_free(host, device)?;
     let kname = host.sysfs.block_name(c.dev).unwrap_or_default();
@@ -63,12 +70,12 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) ->
     let named = Named { kname: kname.replace('/', "!"), candidate: c.clone() };
     let found = array::find(host, &map, uuid);
     let action = allowed.action;
-    let attach = Attach { req, conf, host, device, new: &named, foreign, action };
+    let attach = Attach { req, conf, host, device, new: &named, foreign, line, action };
     match found {
         Some(found) if found.runs() => late::run(&attach, &found, m, lock),
         Some(found) => attach.to_existing(&found, lock),
         None => {
-            let typed = name(host, line, m, &local)?;
+            let typed = name(host, &map, line, m, &local)?;
             attach.to_new(&typed, lock, &map)
         }
     }
@@ -125,10 +132,32 @@ fn no_member(c: &Candidate) -> Refusal {
     Refusal { lines, exit: Exit::FAIL }
 }
 
+/// An array of a cluster is for the cluster's own programs, unless this machine is configured as one of it.
+fn of_this_cluster(c: &Candidate, m: &Member, conf: &Conf) -> Result<(), Refusal> {
+    let Some(Ok(bitmap)) = m.bitmap.as_ref().filter(|b| matches!(b, Ok(b) if b.kind == Kind::Clustered)) else {
+        return Ok(());
+    };
+    let (name, shown) = (bitmap.sb.cluster_name(), c.path.display());
+    if conf.homecluster.as_ref().is_some_and(|home| home.as_bytes() == name) {
+        return Ok(());
+    }
+    let name = escape::text(&name);
+    let line = format!("{shown} is a member of an array of the cluster {name}: left alone (HOMECLUSTER in mdadm.conf)");
+    Err(Refusal::new(line))
+}
+
 /// The ARRAY line that fits; of several lines for one array the first.
-fn matching<'a>(conf: &'a Conf, c: &Candidate, m: &Member) -> Result<Vec<&'a ArrayLine>, Refusal> {
+pub fn matching<'a>(conf: &'a Conf, c: &Candidate, m: &Member) -> Result<Vec<&'a ArrayLine>, Refusal> {
     // Who is meant is said by identity here; a level or a number of devices may have changed since (seen with 4.6).
-    let meant = |line: &&ArrayLine| fits(&ArrayLine { level: None, raid_disks: None, ..(*line).clone() }, c, m);
+    let meant = |line: &&ArrayLine| {
+        let identity = ArrayLine {
+            uuid: line.uuid,
+            super_minor: line.super_minor,
+            devices: line.devices.clone(),
+            ..ArrayLine::default()
+        };
+        identity != ArrayLine::default() && fits(&identity, c, m)
+    };
     let lines: Vec<&ArrayLine> = conf.arrays.iter().filter(meant).collect();
     if lines.iter().any(|line| line.ignore) {
         let shown = c.path.display();
@@ -157,9 +186,16 @@ fn local(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Local {
 }
 
 /// What the array will be called.
-fn name(host: &Host, line: Option<&ArrayLine>, m: &Member, local: &Local) -> Result<TypedName, Refusal> {
+fn name(
+    host: &Host,
+    map: &[MapEntry],
+    line: Option<&ArrayLine>,
+    m: &Member,
+    local: &Local,
+) -> Result<TypedName, Refusal> {
     match line.and_then(|line| line.device.as_deref()) {
-        Some(device) => names::parse(device),
+        Some(device) => names::parse(device)
+            .map(|typed| TypedName { number: typed.number.or_else(|| node::free(host, map, own_number(m))), ..typed }),
         None => Ok(free_name(host, &[], auto_name(m, local))),
     }
 }
@@ -187,6 +223,8 @@ pub struct Attach<'a> {
     pub device: &'a Path,
     pub new: &'a Named,
     pub foreign: bool,
+    /// The ARRAY line that fits.
+    pub line: Option<&'a ArrayLine>,
     /// What policies allow.
     pub action: Action,
 }
@@ -194,8 +232,9 @@ pub struct Attach<'a> {
 impl Attach<'_> {
     fn to_new(&self, typed: &TypedName, lock: Option<MapLock>, map: &[MapEntry]) -> Result<Exit, Refusal> {
         self.host.need_md(self.req.common.plan)?;
-        let devname = crate::cmd::node::devname(self.host, typed.number, &typed.path, map)?;
+        let devname = node::devname(self.host, typed.number, &typed.path, map)?;
         let node = Node { devname, path: typed.path.clone(), readonly: false };
+        let file = bitmap_file::configured(self.host, self.line);
         let facts = Facts {
             node: &node,
             fresh: true,
@@ -205,6 +244,7 @@ impl Attach<'_> {
             foreign: self.foreign,
             settings: &self.conf.sysfs,
             lockless_set: false,
+            bitmap_file: file.as_ref(),
             run: self.req.common.run,
         };
         let decision = decide(&facts)?;
@@ -216,6 +256,7 @@ impl Attach<'_> {
     fn to_existing(&self, found: &Found, lock: Option<MapLock>) -> Result<Exit, Refusal> {
         let attached = found.members(self.host);
         let node = Node { devname: found.devname.clone(), path: found.path.clone(), readonly: false };
+        let file = bitmap_file::configured(self.host, self.line);
         let facts = Facts {
             node: &node,
             fresh: false,
@@ -225,6 +266,7 @@ impl Attach<'_> {
             foreign: self.foreign,
             settings: &self.conf.sysfs,
             lockless_set: found.lockless_set(),
+            bitmap_file: file.as_ref(),
             run: self.req.common.run,
         };
         let decision = decide(&facts)?;
@@ -274,7 +316,7 @@ impl Attach<'_> {
             }
             let why = e.line.rsplit(": ").next().unwrap_or_default().to_owned();
             report.failed_to_start(&why);
-            e.after.iter().for_each(complain);
+            why_not(d).iter().chain(&e.after).for_each(complain);
             return Ok(Exit::FAIL);
         }
         report.started();
@@ -292,9 +334,14 @@ pub fn tell(req: &IncrementalRequest, d: &Decision) {
 
 /// Starts the array. What was added stays added where that fails.
 pub fn start(session: &mut Session<'_>, host: &Host, devname: &str, d: &Decision) -> Result<(), ApplyError> {
-    kernel_log::mark_start(&host.dev, devname, d.events);
+    kernel_log::mark_start(&host.dev, devname, d.sb.events());
     session.keep = true;
     session.apply(&d.start)
+}
+
+/// Why the kernel may have refused the array, where its superblock tells.
+pub fn why_not(d: &Decision) -> Vec<String> {
+    d.version.map(|version| explain(version, &d.sb, kernel_is((6, 19)))).unwrap_or_default()
 }
 
 /// What is seen once the array runs. Others may take the lock.
@@ -327,7 +374,7 @@ pub fn settled(
 /// An entry of this array under a number that it does not have any more would be believed.
 fn forget_old(session: &Session<'_>, host: &Host, d: &Decision) {
     let Some(lock) = &session.lock else { return };
-    for old in lock.load().into_iter().filter(|e| e.uuid == d.uuid && !host.sysfs.array(&e.devname).exists()) {
+    for old in lock.load().into_iter().filter(|e| e.uuid == d.sb.set_uuid() && !host.sysfs.array(&e.devname).exists()) {
         let _ = lock.remove(&old.devname);
     }
 }

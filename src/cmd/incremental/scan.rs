@@ -1,16 +1,18 @@
 //! `-IRs`: starts all arrays that were left incomplete.
 
 use super::array::{self, Found};
-use super::attach::{settled, start, tell};
+use super::attach::{matching, settled, start, tell, why_not};
 use crate::cli::request::IncrementalRequest;
 use crate::cmd::apply::Session;
+use crate::cmd::bitmap_file;
 use crate::cmd::print::{complain, out};
 use crate::cmd::save;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::Conf;
+use crate::plan::assemble::naming::member;
 use crate::plan::create::Node;
-use crate::plan::incremental::{Facts, Outcome, decide};
+use crate::plan::incremental::{Facts, Named, Outcome, decide};
 use crate::plan::step::Plan;
 use crate::sysfs::attr;
 use crate::sysfs::value::MetadataVersion;
@@ -32,7 +34,10 @@ pub fn run(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Result<Exit, R
         match one(req, conf, host, &found, &mut session, &mut shown) {
             Ok(one) => exit = exit.worst(one),
             Err(refusal) => {
-                complain(format!("failed to start array {}: {}", found.path.display(), refusal.lines.join(": ")));
+                let mut lines = refusal.lines.iter();
+                let why = lines.next().map(String::as_str).unwrap_or_default();
+                complain(format!("failed to start array {}: {why}", found.path.display()));
+                lines.for_each(complain);
                 exit = exit.worst(Exit::FAIL);
             }
         }
@@ -54,6 +59,11 @@ fn one(
     let attached = found.members(host);
     let node = Node { devname: found.devname.clone(), path: found.path.clone(), readonly: false };
     let lockless_set = found.lockless_set();
+    let of_array = |named: &Named| {
+        let lines = matching(conf, &named.candidate, member(&named.candidate.content)?).ok()?;
+        bitmap_file::configured(host, lines.first().copied())
+    };
+    let file = attached.iter().find_map(of_array);
     let facts = Facts {
         node: &node,
         fresh: false,
@@ -63,6 +73,7 @@ fn one(
         foreign: false,
         settings: &conf.sysfs,
         lockless_set,
+        bitmap_file: file.as_ref(),
         run: true,
     };
     let d = decide(&facts)?;
@@ -81,7 +92,10 @@ fn one(
     session.array = Some(found.open(host)?);
     session.keep = true;
     let done = session.apply(&d.attach).and_then(|()| start(session, host, &node.devname, &d));
-    done.map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
+    done.map_err(|e| {
+        let why = e.line.rsplit(": ").next().unwrap_or_default();
+        why_not(&d).into_iter().chain(e.after).fold(Refusal::new(why), Refusal::hint)
+    })?;
     if !req.common.is_quiet() {
         complain(format!("started array {}", node.path.display()));
     }

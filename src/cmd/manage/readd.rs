@@ -15,7 +15,7 @@ use crate::host::devmap::DevMap;
 use crate::host::kernel_log;
 use crate::host::node::OpenArray;
 use crate::plan::manage::add::{NewMember, Running, spec};
-use crate::plan::manage::late::{judge_late, since_start};
+use crate::plan::manage::late::{in_its_place, judge_late, since_start};
 use crate::plan::manage::readd::{Verdict, judge, unbroken};
 use crate::plan::manage::update::{log_must_stay, update};
 use crate::plan::manage::{ArrayFacts, Member, Target, remove};
@@ -83,6 +83,14 @@ impl Manager<'_> {
             Some(Err(why)) => return Err(Refusal::new(format!("its superblock cannot be used: {why}"))),
             None => return Err(Refusal::new("it has no superblock of this array")),
         };
+        if let Some(there) = in_its_place(&facts, &former) {
+            let (shown, other, slot) = (&target.shown, &there.kname, there.slot.unwrap_or_default());
+            let line =
+                format!("{shown} is a copy of {other}, or of what {other} was before: slot {slot} is taken by it");
+            return Err(Refusal::new(line).hint(format!(
+                "if {shown} is of a cloned array: mdadm --assemble --update=uuid with all members of the clone gives it a uuid of its own"
+            )));
+        }
         let kname = target.dev.and_then(|d| self.host.sysfs.block_name(d)).unwrap_or_default();
         let size = device.size().sectors();
         let log = || self.log_proves(&facts, &kname, &former, true);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::value;
+use crate::host::names;
 use crate::level::Level;
 use crate::metadata::Metadata;
 use crate::uuid::Uuid;
@@ -64,7 +65,12 @@ pub fn parse(words: &[String], problems: &mut Vec<String>) -> Option<ArrayLine> 
         } else if word.eq_ignore_ascii_case("<ignore>") {
             line.ignore = true;
         } else {
-            line.device = Some(word.clone());
+            match names::parse(word) {
+                Err(refusal) if is_no_name(word) => {
+                    problems.extend(refusal.lines.iter().map(|l| format!("{l} Value ignored.")))
+                }
+                _ => line.device = Some(word.clone()),
+            }
         }
     }
     if line.identifies() {
@@ -73,6 +79,12 @@ pub fn parse(words: &[String], problems: &mut Vec<String>) -> Option<ArrayLine> 
     let device = line.device.as_deref().unwrap_or(if line.ignore { "<ignore>" } else { "(null)" });
     problems.push(format!("ARRAY line {device} has no identity information."));
     None
+}
+
+/// A name of no bytes, or of too many: the array gets one as if none were given. What cannot be a path of an array fails its line.
+fn is_no_name(word: &str) -> bool {
+    let name = word.strip_prefix("/dev/md/").unwrap_or(word);
+    name.is_empty() || name.len() > names::NAME_BYTES
 }
 
 impl ArrayLine {

@@ -215,8 +215,8 @@ impl Conf {
     fn device(&mut self, words: &[String], problems: &mut Vec<String>) {
         for word in words {
             match word.as_str() {
-                "partitions" => self.devices.push(DeviceWord::Partitions),
-                "containers" => self.devices.push(DeviceWord::Containers),
+                word if word.eq_ignore_ascii_case("partitions") => self.devices.push(DeviceWord::Partitions),
+                word if word.eq_ignore_ascii_case("containers") => self.devices.push(DeviceWord::Containers),
                 path if path.starts_with('/') => self.devices.push(DeviceWord::Glob(path.to_owned())),
                 // The reference's own spelling, which programs may match.
                 other => problems.push(format!("unreconised word on DEVICE line: {other}")),

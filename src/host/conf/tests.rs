@@ -96,6 +96,7 @@ fn what_is_wrong_is_said_in_the_words_of_the_reference() {
             "only specify one spare group per array. spare-group=b ignored.",
         ),
         ("ARRAY a b uuid=%", "Value \"b\" cannot be set as devname. Reason: Already defined. Value ignored."),
+        ("ARRAY /dev/md/ uuid=%", "Value \"\" cannot be set as devname. Reason: Too long or empty. Value ignored."),
         ("ARRAY a uu=1 uuid=%", "unrecognised word on ARRAY line: uu=1"),
         ("ARRAY a uuid=% metadata=9", "metadata format 9 unknown, ignored."),
         ("CREATE mode=9", "unrecognised CREATE mode 9"),

@@ -1,12 +1,12 @@
 //! `--bitmap=FILE`: the file that was given at create, held against the array.
 
 use super::edits::Edited;
-use super::{Line, Matched, Update, Wishes};
+use super::{Line, Matched};
 use crate::bitmap::bits::bits_bytes;
 use crate::bitmap::header::{BitmapSuper, SUPER_BYTES, state};
 use crate::error::Refusal;
 use crate::level::Level;
-use crate::plan::bitmap_file::{DEPRECATED, FileFacts, set};
+use crate::plan::bitmap_file::{DEPRECATED, FileFacts, WITHOUT, set};
 use crate::plan::create::sizing::sync_sectors;
 use crate::plan::step::Step;
 use crate::superblock::v1::{SuperV1, feature};
@@ -22,22 +22,50 @@ pub struct FilePlan {
     pub lines: Vec<Line>,
 }
 
+/// Which file is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The file.
+    pub facts: Option<&'a FileFacts>,
+    /// The array's name.
+    pub shown: &'a str,
+    /// All of it counts as dirty.
+    pub resync: bool,
+}
+
 /// Judges the file by the superblock that tells of the array, as found and as edited.
 ///
 /// # Errors
 /// A [`Refusal`]: the file is none of this array's, or the array has a bitmap on its members.
-pub fn file_plan(wishes: &Wishes, best: &Matched<'_>, edit: &Edited, devname: &str) -> Result<FilePlan, Refusal> {
-    let Some(facts) = &wishes.bitmap_file else { return Ok(FilePlan::default()) };
-    let sb = &edit.sb;
-    let shown = &wishes.shown;
-    let refuse = |why: &str| Err(Refusal::new(format!("{shown}: {why}; nothing was changed")));
+pub fn file_plan(asked: &Asked<'_>, best: &Matched<'_>, edit: &Edited, devname: &str) -> Result<FilePlan, Refusal> {
+    let Some(facts) = asked.facts else { return Ok(FilePlan::default()) };
+    match judge(asked, facts, best, edit, devname) {
+        Err(refusal) if facts.optional => {
+            let lines = refusal.lines.into_iter().chain([format!("{} {WITHOUT}", asked.shown)]);
+            Ok(FilePlan { steps: Vec::new(), lines: lines.map(Line::normal).collect() })
+        }
+        plan => plan,
+    }
+}
+
+fn judge(
+    asked: &Asked<'_>,
+    facts: &FileFacts,
+    best: &Matched<'_>,
+    edit: &Edited,
+    devname: &str,
+) -> Result<FilePlan, Refusal> {
+    let (sb, shown) = (&edit.sb, asked.shown);
+    let nothing = if facts.optional { "" } else { "; nothing was changed" };
+    let refuse = |why: &str| Err(Refusal::new(format!("{shown}: {why}{nothing}")));
     let level = Level::from_raw(sb.level_raw());
     if !level.is_some_and(Level::is_redundant) {
         return refuse("bitmaps are not meaningful with its level");
     }
     // The kernel would use the file, and take the other away.
     if sb.has(feature::BITMAP_OFFSET) {
-        return refuse("the array has its bitmap on the members, not in a file: leave --bitmap away");
+        let away = if facts.optional { "" } else { ": leave --bitmap away" };
+        return refuse(&format!("the array has its bitmap on the members, not in a file{away}"));
     }
     if sb.has(feature::JOURNAL) {
         return refuse("an array with a journal cannot have a bitmap");
@@ -58,7 +86,7 @@ pub fn file_plan(wishes: &Wishes, best: &Matched<'_>, edit: &Edited, devname: &s
     let mut edited = bitmap.sb.clone();
     edited.put_uuid(new);
     let mut what = "uuid";
-    if wishes.update == Some(Update::Resync) {
+    if asked.resync {
         edited.set_state(edited.state() | state::STALE);
         what = "out of date";
     }
@@ -68,7 +96,7 @@ pub fn file_plan(wishes: &Wishes, best: &Matched<'_>, edit: &Edited, devname: &s
         plan.steps.push(Step::Write { device: device.clone(), offset: 0, bytes: edited.bytes().to_vec(), what });
         plan.steps.push(Step::Sync { device });
     }
-    plan.steps.push(set(devname, &facts.path));
+    plan.steps.push(set(devname, &facts.path, facts.optional));
     Ok(plan)
 }
 

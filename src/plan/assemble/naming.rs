@@ -6,7 +6,7 @@
 
 use super::{Content, Member};
 use crate::host::conf::{AutoRule, AutoWhat};
-use crate::host::names::number_of;
+use crate::plan::policy::Auto;
 use crate::superblock::{Version, v0};
 
 /// Whose arrays are this machine's own.
@@ -55,8 +55,24 @@ pub fn auto_name(member: &Member, local: &Local) -> AutoName {
         word if word.chars().all(|c| c == '.') => "array".to_owned(),
         word => word,
     };
-    let number = name.parse().ok().or_else(|| number_of(&name)).filter(|_| is_local);
+    let number = number_in(&name).filter(|_| is_local);
     AutoName { name, number, suffixed: !is_local && host.is_none() }
+}
+
+/// The number that an array's own name asks for, whatever host it is of: where somebody has named it otherwise it gets that, if it
+/// is free.
+#[must_use]
+pub fn own_number(member: &Member) -> Option<u32> {
+    match &member.old {
+        Some(old) => Some(old.md_minor()),
+        None => number_in(split(&name_of(member)).1),
+    }
+}
+
+/// `7` or `md7`.
+fn number_in(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("md").unwrap_or(name);
+    digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn name_of(member: &Member) -> String {
@@ -84,9 +100,13 @@ pub fn format_name(version: Version) -> &'static str {
     if version == Version::V090 { "0.90" } else { "1.x" }
 }
 
-/// Whether AUTO lets this array be assembled by itself: the first rule that fits decides, without one it may.
+/// Whether this array may be assembled by itself: the policies of the device decide, else the first rule of AUTO that fits, and
+/// without one it may.
 #[must_use]
-pub fn may_start(rules: Option<&[AutoRule]>, member: &Member, local: &Local) -> bool {
+pub fn may_start(rules: Option<&[AutoRule]>, policy: Auto, member: &Member, local: &Local) -> bool {
+    if let Some(decided) = policy.decides(is_local(member, local)) {
+        return decided;
+    }
     let fits = |rule: &&AutoRule| match rule.what {
         AutoWhat::All => true,
         AutoWhat::Homehost => is_local(member, local),

@@ -1,6 +1,6 @@
 //! The whole decision: members judged, edits made, the plan of an array that is started.
 
-use super::bitmap_file::file_plan;
+use super::bitmap_file::{self, file_plan};
 use super::edits::{Edited, EditedArea, Edits};
 use super::heal::heal_lazy;
 use super::identify::identify;
@@ -98,7 +98,9 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
     lines.extend(added(wishes, &members, &ranking));
     let missing = ranking.active(all_slots(&sb)).iter().filter(|a| !**a).count();
     let (version, uuid) = (edits.version.unwrap_or(best.member.version), best.member.sb.set_uuid());
-    let file = file_plan(wishes, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
+    let resync = wishes.update == Some(Update::Resync);
+    let asked = bitmap_file::Asked { facts: wishes.bitmap_file.as_ref(), shown: &wishes.shown, resync };
+    let file = file_plan(&asked, best, best_edit, &node.devname).map_err(|r| (lines.clone(), r))?;
     lines.extend(file.lines);
     let mut plan =
         if start.go { plan(wishes, &members, &ranking, &edits, node, lockless, file.steps) } else { Plan::default() };

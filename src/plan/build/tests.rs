@@ -79,7 +79,7 @@ fn file(sync: u64, uuid: u8, dirty: bool) -> FileFacts {
         bytes[256] = 3;
     }
     let bitmap = bitmap_bytes::read(&MemDevice::from_bytes(bytes)).unwrap();
-    FileFacts { path: "/x/f".into(), state: FileState::Bitmap(Box::new(bitmap)) }
+    FileFacts { path: "/x/f".into(), state: FileState::Bitmap(Box::new(bitmap)), optional: false }
 }
 
 fn with_file(words: &str, facts: &FileFacts) -> Result<BitmapPlan, Refusal> {
@@ -103,7 +103,7 @@ fn the_bitmap_that_is_there_is_the_arrays_own_and_is_kept() {
 
 #[test]
 fn a_file_that_is_not_there_is_made_for_the_range_that_the_kernel_syncs() {
-    let absent = FileFacts { path: "/x/f".into(), state: FileState::Absent };
+    let absent = FileFacts { path: "/x/f".into(), state: FileState::Absent, optional: false };
     for (words, sync, chunk) in [
         ("-l1 -n2 /a /b", 16 << 11, 4096),
         ("-l1 -n2 -z8M --bitmap-chunk=64K /a /b", 8 << 11, 65536),

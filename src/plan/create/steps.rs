@@ -344,7 +344,7 @@ pub fn plan(parts: &Parts<'_>) -> Result<Plan, Refusal> {
     if let Some(facts) = parts.bitmap_file {
         steps.push(facts.make(parts.force, &new_bitmap(parts, 0))?);
         // Before the members are written: a kernel without bitmap files says so here.
-        steps.extend(parts.node.map(|node| bitmap_file::set(&node.devname, &facts.path)));
+        steps.extend(parts.node.map(|node| bitmap_file::set(&node.devname, &facts.path, false)));
     }
     if parts.design.write_zeroes {
         write_zeroes(parts, &mut steps);

@@ -10,6 +10,7 @@ pub use count::{Count, able, count};
 
 use std::path::Path;
 
+use super::assemble::bitmap_file;
 use super::assemble::edits::{Edited, Edits};
 use super::assemble::heal::heal_lazy;
 use super::assemble::identify::same_array;
@@ -20,14 +21,16 @@ use super::assemble::settings;
 use super::assemble::steps::{add, write};
 use super::assemble::table;
 use super::assemble::{Candidate, Line, Matched};
+use super::bitmap_file::FileFacts;
 use super::create::Node;
 use super::step::{MemberBy, Plan, Step};
 use crate::bitmap::header::Kind;
 use crate::error::{Exit, Refusal};
 use crate::host::conf::SysfsLine;
 use crate::level::Level;
+use crate::superblock::Version;
 use crate::superblock::reshape;
-use crate::superblock::v1::feature;
+use crate::superblock::v1::{SuperV1, feature};
 use crate::uuid::Uuid;
 
 /// A device with the kernel name by which sysfs has it.
@@ -58,6 +61,8 @@ pub struct Facts<'a> {
     pub foreign: bool,
     /// SYSFS lines of the configuration.
     pub settings: &'a [SysfsLine],
+    /// The bitmap file that the configuration names.
+    pub bitmap_file: Option<&'a FileFacts>,
     /// Start the array as soon as it can be: `--run`.
     pub run: bool,
 }
@@ -93,10 +98,10 @@ pub struct Decision {
     pub start: Plan,
     /// What becomes of the array.
     pub outcome: Outcome,
-    /// The array's uuid.
-    pub uuid: Uuid,
-    /// Its events, as the freshest member has them.
-    pub events: u64,
+    /// Metadata of the freshest member.
+    pub version: Option<Version>,
+    /// Its superblock.
+    pub sb: SuperV1,
     /// Its bitmap is lockless.
     pub lockless: bool,
 }
@@ -151,11 +156,19 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
     }
     let make = Maker { facts, all: &all, members: &members, ranking: &ranking, edits: &edits };
     let mut attach = make.attach(newest, lockless, starts);
-    let start = if starts { make.start(newest, outcome) } else { Plan::default() };
+    let mut start = if starts { make.start(newest, outcome) } else { Plan::default() };
+    if let (true, Some(m), Some(e)) = (starts, members.get(ranking.chosen), edits.members.get(ranking.chosen)) {
+        let shown = facts.node.path.display().to_string();
+        let asked = bitmap_file::Asked { facts: facts.bitmap_file, shown: &shown, resync: false };
+        let mut file = bitmap_file::file_plan(&asked, m, e, &facts.node.devname)?;
+        lines.append(&mut file.lines);
+        start.steps.splice(0..0, file.steps);
+    }
     if !starts && facts.new.is_some() {
         attach.steps.push(Step::Uevent { devname: facts.node.devname.clone() });
     }
-    Ok(Decision { lines, attach, start, outcome, uuid: best.set_uuid(), events: best.events(), lockless })
+    let version = members.get(ranking.chosen).map(|m| m.member.version);
+    Ok(Decision { lines, attach, start, outcome, version, sb: best, lockless })
 }
 
 /// The devices that are members, with their places in the list.

@@ -4,9 +4,9 @@
 //! written last: its events are those of the members that run; or the array was started with its events, nothing was rebuilt
 //! since, and the bitmap has what was written.
 
-use super::ArrayFacts;
 use super::add::Running;
 use super::readd::{LogLine, Verdict, breaks, is_about, judge};
+use super::{ArrayFacts, Member};
 use crate::superblock::v1::{Role, SuperV1, feature};
 use crate::units::Sectors;
 
@@ -77,6 +77,17 @@ pub fn judge_late(
         },
         _ => verdict,
     }
+}
+
+/// The member that runs as what this device was: it is a copy of it, as a cloned disk has.
+#[must_use]
+pub fn in_its_place<'a>(array: &'a ArrayFacts, former: &SuperV1) -> Option<&'a Member> {
+    let slot = match former.role() {
+        Role::Slot(slot) => Some(u32::from(slot)),
+        _ => None,
+    };
+    let is_it = |m: &&Member| !m.faulty && !m.journal && m.number == Some(former.dev_number()) && m.slot == slot;
+    array.members.iter().filter(|_| slot.is_some()).find(is_it)
 }
 
 /// Whether all members in sync have their places for it too. One that has run without them has data of its own, whatever its
