@@ -262,6 +262,9 @@ fn copies_that_cannot_be_used(listed: &str, file: &str, whole: &[u8]) {
 
 /// Of an array that is reshaped in place the worker is killed in the middle of a window.
 fn without_a_worker(all: &[String]) {
+    wait_until(Duration::from_secs(60), "nobody looks after the one before", || {
+        sh("mkdir -p /run/mdadm; flock -n /run/mdadm/grow-md0.lock echo free || true").trim() == "free"
+    });
     sh("rm -f /var/lib/mdadm-rs/reshape-*");
     all.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}"))));
     reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n3 -l5 -z 20M -b none {}", all.join(" "))).ok();
@@ -297,6 +300,18 @@ fn who_takes_over_in_the_middle_of_a_window_keeps_its_copy() {
     mdadm("--stop /dev/md0").ok();
     // Somebody lets writes in: nobody knows what the copy is worth then.
     without_a_worker(&all);
+    let seen = mdadm("-D /dev/md0").ok();
+    for words in [
+        "Reshape Position : ",
+        "Critical Section : now",
+        "Reshape Waits : nobody looks after it: mdadm --grow --continue",
+    ] {
+        assert!(seen.stdout.contains(words), "{words}: {seen:?}");
+    }
+    let seen = mdadm("-D --json /dev/md0").ok();
+    assert!(seen.stdout.contains("\"abandoned\": true"), "{seen:?}");
+    let waited = mdadm("--wait /dev/md0");
+    assert!(waited.status == 1 && waited.stderr.contains("waits for whoever looks after it"), "{waited:?}");
     set_attr("md0", "suspend_hi", "0");
     for _ in 0..2 {
         let refused = mdadm("--grow --continue /dev/md0");

@@ -288,6 +288,11 @@ fn a_reshape_is_foretold_and_guarded() {
         assert!(out.status != 0 && out.stderr.contains(words), "{line}: {out:?}");
     }
     assert!(is_reshaping());
+    let seen = mdadm("-D /dev/md0").ok();
+    assert!(seen.stdout.contains("K of 49152K\n  Critical Section : not now\n"), "{seen:?}");
+    assert!(!seen.stdout.contains("Reshape Waits"), "{seen:?}");
+    let seen = mdadm("-D --json /dev/md0").ok();
+    assert!(seen.stdout.contains("\"total_bytes\": 50331648"), "{seen:?}");
     let out = mdadm(&format!("/dev/md0 --fail {} --force", disks[0])).ok();
     assert!(out.stderr.contains("is being reshaped"), "{out:?}");
     vm::sync_speed(1_000_000, 2_000_000);

@@ -2,6 +2,7 @@
 
 mod gather;
 mod members;
+mod reshape;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

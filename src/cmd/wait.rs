@@ -5,10 +5,12 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::apply::reason;
+use super::grow::worker;
 use super::print::{complain, err};
 use crate::cli::request::Common;
 use crate::error::Exit;
@@ -25,6 +27,8 @@ use crate::units::SECTOR_BYTES;
 const LOOK_AGAIN: u16 = 5000;
 /// The same where the progress is shown.
 const SHOW_AGAIN: u16 = 500;
+/// How long a reshape may have nobody who looks after it.
+const A_MOMENT: Duration = Duration::from_secs(3);
 /// Back to the start of the line, and nothing on it.
 const CLEAR: &str = "\r\x1b[K";
 
@@ -87,7 +91,9 @@ fn show_progress(host: &Host, devname: &str, path: &Path, action: &str) {
     let array = host.sysfs.array(devname);
     let Some(SyncProgress::At { done, total }) = array.get(attr::SYNC_COMPLETED) else { return };
     let speed = array.get(attr::SYNC_SPEED).and_then(Maybe::some).map(|kib| kib.saturating_mul(1024));
-    let what = format!("{action} of {}", path.display().to_string().escape_debug());
+    let critical = action == "reshape" && worker::recorded(host, devname).is_some_and(|r| r.overwrites());
+    let section = if critical { " (critical section)" } else { "" };
+    let what = format!("{action} of {}{section}", path.display().to_string().escape_debug());
     let bytes = |sectors: u64| sectors.saturating_mul(SECTOR_BYTES);
     err(&format!("{CLEAR}{}", progress::bar(&what, bytes(done), bytes(total), speed)));
 }
@@ -104,6 +110,7 @@ pub fn until_idle(host: &Host, devname: &str, path: &Path, show: bool, plan: boo
 
 fn wait_for(host: &Host, devname: &str, path: &Path, show: bool, plan: bool) -> Exit {
     let mut waited = false;
+    let mut abandoned: Option<Instant> = None;
     loop {
         // Opened before it is read: a change in between ends the poll at once.
         let Ok(file) = File::open(host.proc.join("mdstat")) else { return Exit::FAIL };
@@ -131,9 +138,20 @@ fn wait_for(host: &Host, devname: &str, path: &Path, show: bool, plan: bool) -> 
                 }
             }
         }
+        // Whoever starts a reshape has it looked after in a moment.
+        abandoned = worker::is_abandoned(host, devname).then(|| abandoned.unwrap_or_else(Instant::now));
+        if abandoned.is_some_and(|since| since.elapsed() >= A_MOMENT) {
+            if show {
+                err(CLEAR);
+            }
+            let path = path.display();
+            complain(format!("the reshape of {path} waits for whoever looks after it: mdadm --grow --continue {path}"));
+            return Exit::FAIL;
+        }
+        let again = if show || abandoned.is_some() { SHOW_AGAIN } else { LOOK_AGAIN };
         let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI | PollFlags::POLLERR)];
         // Interrupted or not: it is looked at again.
-        let _ = poll(&mut fds, PollTimeout::from(if show { SHOW_AGAIN } else { LOOK_AGAIN }));
+        let _ = poll(&mut fds, PollTimeout::from(again));
     }
 }
 

@@ -234,6 +234,19 @@ impl Action {
     }
 }
 
+/// How far a reshape is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Bytes of the array that have moved.
+    pub done_bytes: u64,
+    /// Bytes of the array that are to move.
+    pub all_bytes: u64,
+    /// From the end to the start.
+    pub backwards: bool,
+    /// What comes next overwrites what is still needed, and is saved before.
+    pub critical: bool,
+}
+
 /// What a reshape changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reshape {
@@ -247,6 +260,10 @@ pub struct Reshape {
     pub new_layout: Option<u32>,
     /// Bytes of the chunk it goes to.
     pub new_chunk_bytes: Option<u64>,
+    /// How far it is, as the superblocks tell.
+    pub progress: Option<Progress>,
+    /// It is held back, and nobody looks after it who would let it go on.
+    pub abandoned: bool,
 }
 
 /// One member, or an empty slot.

@@ -18,7 +18,7 @@ use crate::level::Level;
 use crate::monitor::memory::Members;
 use crate::output::detail::External;
 use crate::output::detail::LastSeen;
-use crate::output::detail::{Action, Bitmap, Counts, Detail, Lockless, Member, Moment, Reshape, Sync, why_not_started};
+use crate::output::detail::{Action, Bitmap, Counts, Detail, Lockless, Member, Moment, Sync, why_not_started};
 use crate::output::examine::is_local;
 use crate::plan::create::slots::enough;
 use crate::superblock::v0;
@@ -236,7 +236,7 @@ impl Gathering<'_> {
             d.bitmap = None;
         }
         if d.reshape.active && sb.has(feature::RESHAPE_ACTIVE) {
-            d.reshape = reshape(sb);
+            d.reshape = super::reshape::view(self.host, &d.devname, sb);
         }
     }
 }
@@ -252,17 +252,6 @@ fn unstarted_info(sysfs: &ArrayDir) -> Option<md::ArrayInfo> {
         not_persistent: i32::from(!persistent),
         ..md::ArrayInfo::default()
     })
-}
-
-fn reshape(sb: &SuperV1) -> Reshape {
-    let changed = |old: u32, new: u32| (old != new).then_some(new);
-    Reshape {
-        active: true,
-        delta_disks: sb.delta_disks(),
-        new_level: Level::from_raw(sb.new_level_raw()).filter(|_| sb.new_level_raw() != sb.level_raw()),
-        new_layout: changed(sb.layout(), sb.new_layout()),
-        new_chunk_bytes: changed(sb.chunksize(), sb.new_chunk()).map(|c| u64::from(c) * 512),
-    }
 }
 
 /// The kernel takes the largest sectors of all members when it assembles, and leaves a running array as it is.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -47,8 +48,22 @@ pub(super) fn take(host: &Host, name: &str) -> io::Result<Option<Flock<File>>> {
     std::fs::create_dir_all(&host.run)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let file = options.open(host.run.join(format!("{name}.lock")))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let file = options.open(path(host, name))?;
+    lock(file, FlockArg::LockExclusiveNonblock)
+}
+
+/// Whether anybody has the lock of this name.
+pub(super) fn is_held(host: &Host, name: &str) -> bool {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path(host, name));
+    file.is_ok_and(|file| matches!(lock(file, FlockArg::LockSharedNonblock), Ok(None)))
+}
+
+fn path(host: &Host, name: &str) -> PathBuf {
+    host.run.join(format!("{name}.lock"))
+}
+
+fn lock(file: File, how: FlockArg) -> io::Result<Option<Flock<File>>> {
+    match Flock::lock(file, how) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
         Err((_, e)) => Err(e.into()),

@@ -6,12 +6,13 @@
 //! `sync_action` (Linux refuses that once it runs, `max_sync_store` in md.c; mdadm 4.6 does it then, and loses data), and calls [`launch`] after it.
 
 mod saver;
+mod seated;
 mod store;
 mod stripes;
 mod turn;
 mod watch;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -31,8 +32,9 @@ use crate::host::Host;
 use crate::host::saved::DEFAULT_DIR;
 use crate::kernel::process::in_own_session;
 use crate::superblock::reshape::Reshape;
-use crate::sysfs::attr;
-use crate::sysfs::value::{ArrayState, Maybe};
+use crate::superblock::v1::SuperV1;
+use crate::sysfs::value::{ArrayState, Maybe, SyncAction};
+use crate::sysfs::{ArrayDir, attr};
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
 
@@ -63,14 +65,10 @@ pub fn backup_of(uuid: Uuid) -> PathBuf {
 /// # Errors
 /// It is on the array, is something else, or there is no room.
 pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
-    let read = |member: crate::sysfs::MemberDir| {
-        superblock(&RealDevice::open(&host.dev.join(member.name()), Access::Read).ok()?)
-    };
-    let uuid = host.sysfs.array(&job.devname).members().into_iter().find_map(read).map(|sb| sb.set_uuid());
+    let uuid = superblocks(host, &job.devname).next().map(|sb| sb.set_uuid());
     let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
     let path = job.backup.clone().unwrap_or_else(|| backup_of(uuid));
-    let step = first.step().saturating_mul(SECTOR_BYTES);
-    let half = (watch::WINDOW / step.max(1)).max(1).saturating_mul(step);
+    let half = saver::window(first);
     if half / SECTOR_BYTES > MOST_SECTORS {
         return Err(Refusal::new(format!("the stripes of {} are too large to be saved", job.devname))
             .hint("nothing was changed; smaller chunks can be"));
@@ -84,6 +82,33 @@ pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
         Refusal::new(format!("cannot save what the reshape of {} overwrites: {why}", job.devname))
             .hint("nothing was changed; another place: --backup-file=FILE")
     })
+}
+
+fn superblocks<'a>(host: &'a Host, devname: &str) -> impl Iterator<Item = SuperV1> + 'a {
+    let members = host.sysfs.array(devname).members().into_iter();
+    members.filter_map(|m| superblock(&RealDevice::open(&host.dev.join(m.name()), Access::Read).ok()?))
+}
+
+/// The reshape as a member's superblock tells of it.
+#[must_use]
+pub fn recorded(host: &Host, devname: &str) -> Option<Reshape> {
+    superblocks(host, devname).find_map(|sb| Reshape::of(&sb).ok().flatten())
+}
+
+/// Whether its reshape is held back, and nobody looks after it who would let it go on.
+#[must_use]
+pub fn is_abandoned(host: &Host, devname: &str) -> bool {
+    let array = host.sysfs.array(devname);
+    let held = || {
+        array.get(attr::SYNC_ACTION) == Some(SyncAction::Frozen)
+            || array.text("sync_max").ok().flatten().is_some_and(|max| max.trim() != "max")
+    };
+    let under_way = array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some();
+    under_way && held() && !lock::is_held(host, &seat_name(devname))
+}
+
+fn seat_name(devname: &str) -> String {
+    format!("grow-{devname}")
 }
 
 /// Has another process look after it, and gives that back once it does: the unit where systemd runs (MDADM_NO_SYSTEMCTL says
@@ -168,7 +193,7 @@ fn mark(host: &Host, devname: &str) -> PathBuf {
 
 /// The lock of the one who looks after an array's reshape; `None` while another has it.
 fn seat(host: &Host, devname: &str) -> std::io::Result<Option<Flock<File>>> {
-    lock::take(host, &format!("grow-{devname}"))
+    lock::take(host, &seat_name(devname))
 }
 
 /// Looks after it until it is done, in this process; at once where the kernel does all by itself.
@@ -201,10 +226,14 @@ pub fn follow(host: &Host, job: &Job) -> Result<(), Refusal> {
         return Err(Refusal::new(format!("the reshape of {shown} cannot go on: {shown} is read-only"))
             .hint(format!("mdadm --readwrite {shown}; mdadm --grow --continue {shown}")));
     }
-    match watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job, None)? {
+    match watch::watch(&watched(host, array, shown), job, None)? {
         watch::End::Over => after::finish(host, &job.devname),
         _ => Ok(()),
     }
+}
+
+fn watched(host: &Host, array: ArrayDir, shown: String) -> watch::Watched<'_> {
+    watch::Watched { host, array, shown, let_go: Cell::new(false), seated: RefCell::default() }
 }
 
 /// Whether another one wants to look after it.
@@ -240,7 +269,7 @@ pub fn bring_to_turn(host: &Host, job: &Job) -> Result<Option<Flock<File>>, Refu
     drop(asked);
     let array = host.sysfs.array(&job.devname);
     let turn = Some(turn::Turn::default());
-    match watch::watch(&watch::Watched { host, array, shown, let_go: Cell::new(false) }, job, turn)? {
+    match watch::watch(&watched(host, array, shown), job, turn)? {
         watch::End::Turns => Ok(mine),
         _ => after::finish(host, &job.devname).map(|()| None),
     }

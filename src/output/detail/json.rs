@@ -102,6 +102,11 @@ struct ReshapeObject {
     new_level: Option<&'static str>,
     new_layout: Option<String>,
     new_chunk_size_bytes: Option<u64>,
+    done_bytes: Option<u64>,
+    total_bytes: Option<u64>,
+    backwards: Option<bool>,
+    critical_section: Option<bool>,
+    abandoned: bool,
 }
 
 #[derive(Serialize)]
@@ -209,6 +214,11 @@ fn reshape(d: &Detail) -> ReshapeObject {
         new_level: r.new_level.map(|l| l.name()),
         new_layout: r.new_layout.and_then(|n| layout::name(level?, n)),
         new_chunk_size_bytes: r.new_chunk_bytes,
+        done_bytes: r.progress.map(|p| p.done_bytes),
+        total_bytes: r.progress.map(|p| p.all_bytes),
+        backwards: r.progress.map(|p| p.backwards),
+        critical_section: r.progress.map(|p| p.critical),
+        abandoned: r.abandoned,
     }
 }
 

@@ -189,6 +189,21 @@ impl Detail {
         if let Some(bytes) = r.new_chunk_bytes {
             line!(out, "New Chunksize", "{}K", bytes / 1024);
         }
+        self.progress_lines(out);
+    }
+
+    /// Ours.
+    fn progress_lines(&self, out: &mut String) {
+        if let Some(p) = &self.reshape.progress {
+            let way = if p.backwards { ", from the end" } else { "" };
+            line!(out, "Reshape Position", "{}K of {}K{way}", p.done_bytes / 1024, p.all_bytes / 1024);
+            let word = if p.critical { "now: what is overwritten next is saved first" } else { "not now" };
+            line!(out, "Critical Section", "{word}");
+        }
+        if self.reshape.abandoned {
+            let path = escape::text(self.path.as_bytes());
+            line!(out, "Reshape Waits", "nobody looks after it: mdadm --grow --continue {path}");
+        }
     }
 
     /// As the reference prints it, odd blank lines included.

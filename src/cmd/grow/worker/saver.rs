@@ -5,12 +5,26 @@ use std::path::PathBuf;
 use super::Job;
 use super::store::Store;
 use super::stripes::Members;
-use super::watch::{WINDOW, Watched};
+use super::watch::Watched;
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::superblock::reshape::Reshape;
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
+
+/// How much of the array is saved at a time, if a step is not more: bytes.
+const WINDOW: u64 = 4 << 20;
+/// The same of an array of at least so many, where a larger file is worth it.
+const LARGE: u64 = 256 << 20;
+const LARGE_WINDOW: u64 = 16 << 20;
+
+/// Bytes of the array that are saved at a time: whole steps.
+pub(super) fn window(now: &Reshape) -> u64 {
+    let step = now.step().saturating_mul(SECTOR_BYTES).max(1);
+    let large = now.array_sectors(&now.old).saturating_mul(SECTOR_BYTES) >= LARGE;
+    let wanted = if large { LARGE_WINDOW } else { WINDOW };
+    (wanted / step).max(1).saturating_mul(step)
+}
 
 fn link(host: &Host, job: &Job) -> PathBuf {
     host.run.join(format!("backup_file-{}", job.devname))
@@ -36,9 +50,9 @@ pub(super) struct Saver {
 impl Saver {
     /// Opens the file.
     pub fn open(w: &Watched<'_>, job: &Job, now: &Reshape, uuid: Uuid) -> Result<Saver, String> {
-        let step = now.step().saturating_mul(SECTOR_BYTES);
-        let steps = (WINDOW / step).max(1);
-        let store = Store::open(w.host, &job.devname, &place(w.host, job, uuid), uuid, steps * step)?;
+        let bytes = window(now);
+        let steps = bytes / now.step().saturating_mul(SECTOR_BYTES).max(1);
+        let store = Store::open(w.host, &job.devname, &place(w.host, job, uuid), uuid, bytes)?;
         Ok(Saver { store, steps, link: link(w.host, job) })
     }
 

@@ -38,33 +38,36 @@ impl Members {
     /// # Errors
     /// Too many members cannot be read.
     pub fn read(&self, now: &Reshape, from: u64, to: u64) -> Result<Vec<u8>, String> {
-        let rows = u64::from(now.old.chunk) * now.data(&now.old);
+        let chunk = u64::from(now.old.chunk);
+        let rows = chunk * now.data(&now.old);
         let size = |sectors: u64| usize::try_from(sectors * SECTOR_BYTES).unwrap_or(0);
-        let mut data = Vec::with_capacity(size(to - from + 2 * rows));
-        for number in from / rows..to.div_ceil(rows) {
-            data.extend(self.row(now, number)?);
+        let (first, last) = (from / rows, to.div_ceil(rows));
+        // Behind the end of what it was there is nothing.
+        let whole = last.min(now.size / chunk.max(1)).max(first);
+        let slots = self.slots.iter().take(usize::try_from(now.old.slots).unwrap_or(0));
+        let one = |slot: &Option<(RealDevice, u64)>, row: u64, rows: u64| {
+            let (device, offset) = slot.as_ref()?;
+            device.read_vec((offset + row * chunk) * SECTOR_BYTES, size(rows * chunk)).ok()
+        };
+        let columns: Vec<_> = slots.map(|slot| (slot, one(slot, first, whole - first))).collect();
+        let mut data = Vec::with_capacity(size((last - first) * rows));
+        for number in first..whole {
+            let at = size((number - first) * chunk);
+            // Where not all of it can be read, some of it may.
+            let part = |(slot, column): &(&Option<(RealDevice, u64)>, Option<Vec<u8>>)| match column {
+                Some(column) => Some(column.get(at..at + size(chunk))?.to_vec()),
+                None => one(slot, number, 1),
+            };
+            let chunks: Vec<Option<Vec<u8>>> = columns.iter().map(part).collect();
+            let row = stripe::row(now.level, &now.old, number).ok_or("its layout is not known")?;
+            let row = row.decode(&chunks, size(chunk));
+            data.extend(row.ok_or_else(|| {
+                format!("too many members cannot be read at sector {} of their data", number * chunk)
+            })?);
         }
-        let skip = size(from - from / rows * rows);
-        data.drain(..skip.min(data.len()));
+        data.resize(size((last - first) * rows), 0);
+        data.drain(..size(from - first * rows).min(data.len()));
         data.truncate(size(to - from));
         Ok(data)
-    }
-
-    fn row(&self, now: &Reshape, number: u64) -> Result<Vec<u8>, String> {
-        let chunk = u64::from(now.old.chunk);
-        let bytes = usize::try_from(chunk * SECTOR_BYTES).unwrap_or(0);
-        let Some(row) = stripe::row(now.level, &now.old, number) else { return Err("its layout is not known".into()) };
-        let Some(at) = number.checked_mul(chunk).filter(|at| at.saturating_add(chunk) <= now.size) else {
-            // Behind the end of what it was.
-            return Ok(vec![0; bytes * row.data.len()]);
-        };
-        let one = |slot: &Option<(RealDevice, u64)>| {
-            let (device, offset) = slot.as_ref()?;
-            device.read_vec((offset + at) * SECTOR_BYTES, bytes).ok()
-        };
-        let old = usize::try_from(now.old.slots).unwrap_or(0);
-        let chunks: Vec<Option<Vec<u8>>> = self.slots.iter().take(old).map(one).collect();
-        row.decode(&chunks, bytes)
-            .ok_or_else(|| format!("too many members cannot be read at sector {at} of their data"))
     }
 }

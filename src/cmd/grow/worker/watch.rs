@@ -1,6 +1,6 @@
 //! Lets a reshape go as far as a crash would lose nothing, again and again until it is done.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -10,16 +10,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Job;
 use super::saver::{Saver, place};
+use super::seated::Seated;
 use super::turn::Turn;
 use crate::cmd::grow::stripes_rest;
-use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
-use crate::device::real::{Access, RealDevice};
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::level::Level;
-use crate::superblock::reshape::{self, Reshape};
-use crate::superblock::v1::SuperV1;
+use crate::superblock::reshape::Reshape;
 use crate::sysfs::value::{ArrayState, Maybe, Slot, SyncAction};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
 use crate::uuid::Uuid;
@@ -47,10 +45,9 @@ pub(super) struct Watched<'a> {
     pub shown: String,
     /// It was let go on once: who holds it back from then on stops it, or means it.
     pub let_go: Cell<bool>,
+    /// Its members.
+    pub seated: RefCell<Seated>,
 }
-
-/// How much of the array is saved at a time, if a step is not more: bytes.
-pub(super) const WINDOW: u64 = 4 << 20;
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +67,8 @@ struct Known {
     /// Behind the window that is moving.
     saved_to: Option<u64>,
     allowed: Option<u64>,
+    /// Nothing of the array is closed to writes.
+    is_open: bool,
 }
 
 /// See the module. With `turn` only as far as it takes.
@@ -79,6 +78,7 @@ struct Known {
 pub(super) fn watch(w: &Watched<'_>, job: &Job, mut turn: Option<Turn>) -> Result<End, Refusal> {
     let mut known = Known::default();
     let mut seats = Vec::new();
+    let mut mine = None;
     loop {
         // Before the look, so that nothing is missed which is written down after it.
         let bell = w.bell();
@@ -86,8 +86,12 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job, mut turn: Option<Turn>) -> Resul
         if turn.is_none() && super::has_to_leave(w.host, w.array.devname()) {
             return Ok(End::Left);
         }
-        let seated = w.seats();
-        if w.is_under_way() {
+        if *mine.get_or_insert(uuid) != uuid {
+            // Another array has the name now.
+            return Ok(End::Over);
+        }
+        let seated = w.seated.borrow().seats();
+        if seated != seats && w.is_under_way() {
             seats = seated;
         }
         // A window stays closed to writes until all of it has moved: after a crash its copy would be put back.
@@ -117,7 +121,8 @@ pub(super) fn watch(w: &Watched<'_>, job: &Job, mut turn: Option<Turn>) -> Resul
     if w.is_under_way() {
         return Err(w.stopped("no member's superblock tells of it"));
     }
-    if w.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running) {
+    let same = mine.is_none() || w.seated.borrow_mut().uuid(w.host, &w.array) == mine;
+    if same && w.is_running() {
         w.forget_all(&seats);
         w.end_is_written()?;
         w.suspend(0, 0)?;
@@ -130,7 +135,8 @@ impl Known {
     /// Opens the file where windows have to be saved, and finds the window that another one began; `false`: the array was stopped.
     fn open(&mut self, w: &Watched<'_>, job: &Job, (now, uuid): (&Reshape, Uuid)) -> Result<bool, Refusal> {
         let critical = now.overwrites();
-        if self.saver.is_some() || !(critical || w.suspended() != (0, 0) && place(w.host, job, uuid).exists()) {
+        let left_closed = || !self.is_open && w.suspended() != (0, 0) && place(w.host, job, uuid).exists();
+        if self.saver.is_some() || !(critical || left_closed()) {
             return Ok(true);
         }
         let found = match Saver::open(w, job, now, uuid) {
@@ -154,13 +160,15 @@ impl Known {
         match &mut self.saver {
             _ if self.saved_to.is_some() => {}
             Some(saver) if now.overwrites() => match saver.next(w, now) {
-                Ok(to) => self.saved_to = Some(to),
+                Ok(to) => (self.saved_to, self.is_open) = (Some(to), false),
                 Err(_) if !w.is_under_way() => return Ok(None),
                 Err(e) => return Err(e),
             },
+            _ if self.is_open => {}
             _ => {
                 self.saver.take().iter().for_each(|s| s.done(now.position));
                 w.suspend(0, 0)?;
+                self.is_open = true;
             }
         }
         Ok(Some(self.saved_to.unwrap_or(reach)))
@@ -223,7 +231,7 @@ impl Watched<'_> {
     /// No superblock tells of it any more: until then its last window would be put back after a crash.
     fn end_is_written(&self) -> Result<(), Refusal> {
         for _ in 0..LAST_TRIES {
-            if self.recorded().is_none() {
+            if self.recorded().is_none() || !self.is_running() {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);
@@ -269,10 +277,13 @@ impl Watched<'_> {
         let _ = self.array.store(attr::SYNC_ACTION, "idle");
     }
 
+    fn is_running(&self) -> bool {
+        self.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running)
+    }
+
     /// It is neither done nor stopped.
     fn is_under_way(&self) -> bool {
-        self.array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some()
-            && self.array.get(attr::ARRAY_STATE).as_ref().is_some_and(ArrayState::is_running)
+        self.array.get(attr::RESHAPE_POSITION).and_then(Maybe::some).is_some() && self.is_running()
     }
 
     /// Lets it go on if somebody holds it back; a read-only array waits until it is writable.
@@ -312,24 +323,9 @@ impl Watched<'_> {
         })
     }
 
-    /// The reshape as it would be found after a crash now: of the superblocks on the members that are in the array, the least advanced.
+    /// The reshape as it would be found after a crash now.
     pub fn recorded(&self) -> Option<(Reshape, Uuid)> {
-        let read = |member: MemberDir| -> Option<SuperV1> {
-            if !matches!(member.get(attr::SLOT), Some(Slot::At(_))) {
-                return None;
-            }
-            // What it says is old.
-            if member.get(attr::STATE).is_none_or(|s| s.has("faulty")) {
-                return None;
-            }
-            superblock(&RealDevice::open(&self.host.dev.join(member.name()), Access::Read).ok()?)
-        };
-        let all: Vec<SuperV1> = self.array.members().into_iter().filter_map(read).collect();
-        let one = |sb: &SuperV1| reshape::of(sb, all.iter());
-        let found: Vec<Reshape> = all.iter().filter_map(one).collect();
-        let backwards = found.first()?.backwards;
-        let behind = |r: &Reshape| if backwards { u64::MAX - r.position } else { r.position };
-        Some((found.into_iter().min_by_key(behind)?, all.first()?.set_uuid()))
+        self.seated.borrow_mut().recorded(self.host, &self.array)
     }
 
     /// Holds it back, until it is let go on again.

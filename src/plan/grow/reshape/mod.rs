@@ -17,6 +17,9 @@ use crate::superblock::v0::MAX_DISKS;
 use offset::{Move, NoRoom};
 use route::{Geometry, PAGE_SECTORS, Route};
 
+/// Stripes in memory while windows are saved: as many as the reference takes.
+const STRIPES_OF_WINDOWS: u64 = 1027;
+
 /// Sectors used of each member once the levels before the reshape were taken: a raid0 counts none itself.
 #[must_use]
 pub fn member_sectors(shape: &Shape) -> u64 {
@@ -260,7 +263,7 @@ pub fn start(shape: &Shape, route: &Route, moved: Option<Move>) -> Start {
             undo.steps.insert(0, shape.set(attr, now));
         }
     };
-    let cache = cache(shape, from, to);
+    let cache = cache(shape, from, to, moved.is_none() && !at_once(route));
     if let Some(needed) = cache {
         store("stripe_cache_size", shape.stripe_cache.unwrap_or(0).to_string(), needed.to_string());
     }
@@ -297,10 +300,12 @@ pub fn start(shape: &Shape, route: &Route, moved: Option<Move>) -> Start {
     Start { moved, held, cache: cache.and(shape.stripe_cache), plan, undo }
 }
 
-/// What the kernel asks for at least (`check_stripe_cache`), where that is more than there is.
-fn cache(shape: &Shape, from: &Geometry, to: &Geometry) -> Option<u64> {
+/// What the kernel asks for at least (`check_stripe_cache`), and what makes windows that are saved move at once; where that is more
+/// than there is.
+fn cache(shape: &Shape, from: &Geometry, to: &Geometry, saved: bool) -> Option<u64> {
     let pages = from.chunk.0.max(to.chunk.0) / PAGE_SECTORS;
-    Some(pages.saturating_mul(4)).filter(|needed| shape.stripe_cache.is_some_and(|now| now < *needed))
+    let least = pages.saturating_mul(4).max(if saved { STRIPES_OF_WINDOWS } else { 0 });
+    Some(least).filter(|needed| shape.stripe_cache.is_some_and(|now| now < *needed))
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use crate::superblock::reshape::{Arranged, Reshape};
 
 /// With a place of their own to move to, data move at most so far: 512 MiB.
 const MOST: u64 = 1 << 20;
+/// By so much data move if they can: 4 MiB.
+const ENOUGH: u64 = 8192;
 /// What a new offset is rounded to where there is room: 1 MiB.
 const ROUND: u64 = 2048;
 
@@ -113,8 +115,8 @@ pub fn choose(shape: &Shape, from: &Geometry, to: &Geometry, member: u64) -> Res
     }
     let by = match to.slots == from.slots {
         false => critical(from, to, member / unit * unit).min(has) / unit * unit,
-        // As the reference: half of it, so that data can be moved again.
-        true => rounded((has / 2).min(MOST), unit),
+        // As the reference: half of it, so that data can be moved again. Of little room all: so far the kernel goes at a time.
+        true => rounded((has / 2).max(has.min(ENOUGH)).min(MOST), unit),
     };
     Ok(Move { backwards, by, offsets: offsets(shape, by, backwards) })
 }
