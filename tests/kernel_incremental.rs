@@ -325,6 +325,15 @@ fn copies_strangers_and_other_metadata_are_left_alone() {
     mdadm(&format!("--assemble /dev/md/clone --update=uuid {} {}", d[2], d[3])).ok();
     data_is_right("md126", 1);
     stop();
+    // Two arrays fit one line of the configuration: both come up.
+    fs::write("/mnt/conf", "ARRAY /dev/md/x devices=/dev/loop*\n").unwrap();
+    for device in &d {
+        let out = mdadm(&format!("-I --config=/mnt/conf {device}")).ok();
+        assert_eq!(out.stderr.contains("/dev/md/x is in use already: the other array is"), device == &d[2], "{out:?}");
+    }
+    assert_eq!(mdstat().matches("[2/2] [UU]").count(), 2, "{}", mdstat());
+    assert_eq!(fs::read_dir("/dev/md").unwrap().count(), 2);
+    stop();
     // The same uuid on another array.
     sh(&format!("wipefs -aq {} {}; rm -rf /dev/md", d[2], d[3]));
     let uuid = mdadm(&format!("--examine --export {}", d[0])).ok().stdout;

@@ -2,6 +2,7 @@
 
 mod backups;
 mod bitmap_maps;
+pub(super) mod line;
 pub(super) mod probe;
 mod report;
 pub(super) mod scan;
@@ -106,9 +107,9 @@ pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refus
     }
     let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
     if req.members.is_empty() && (!named || matches!(req.update.as_deref(), Some("uuid" | "name"))) {
-        return match scan::line_of(conf, &typed) {
+        return match line::line_of(conf, &typed) {
             Some(_) => scan::run(req, conf),
-            None => Err(not_identified(&typed.path).hint("name its members, or --uuid= or --name=")),
+            None => Err(not_identified(array).hint("name its members, or --uuid= or --name=")),
         };
     }
     let asked = wishes(req, &host, &Node { devname: String::new(), path: typed.path.clone(), readonly: false })?;

@@ -94,7 +94,7 @@ fn partitions(host: &Host) -> Result<Vec<PathBuf>, String> {
 }
 
 /// A pattern that glob(7) has no sense in matches nothing.
-fn block_devices(pattern: &str) -> Vec<PathBuf> {
+pub fn block_devices(pattern: &str) -> Vec<PathBuf> {
     let is_block = |p: &PathBuf| std::fs::metadata(p).is_ok_and(|m| m.file_type().is_block_device());
     glob::glob(pattern).map(|paths| paths.filter_map(Result::ok).filter(is_block).collect()).unwrap_or_default()
 }

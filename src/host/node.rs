@@ -141,6 +141,12 @@ impl Host {
         Ok(NewArray { array: OpenArray { name, file, sysfs }, block })
     }
 
+    /// Whether a new array of this kernel name can have this path.
+    #[must_use]
+    pub fn is_free(&self, devname: &str, path: &Path, map: &[MapEntry]) -> bool {
+        self.sysfs.array(devname).members().is_empty() && self.refuse_taken_path(devname, path, map).is_ok()
+    }
+
     /// A path of that name that leads to a running array, or to something else.
     fn refuse_taken_path(&self, new: &str, path: &Path, map: &[MapEntry]) -> Result<(), Refusal> {
         let shown = path.display();

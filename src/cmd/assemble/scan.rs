@@ -3,8 +3,9 @@
 //! Each device is opened and read once, several at a time, whatever the number of arrays; what appears while arrays are
 //! started (arrays on arrays) is looked at in the next round.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::line::{fits, free_name, line_of};
 use super::search::Search;
 use super::{Asked, Put, assemble_from, running_arrays, show_plan, wishes};
 use crate::cli::request::AssembleRequest;
@@ -14,13 +15,10 @@ use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::{ArrayLine, Conf, PolicyKey};
 use crate::host::names::{self, TypedName};
-use crate::metadata::Metadata;
 use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::policy::allowed;
 use crate::plan::step::Plan;
-use crate::superblock::Version;
-use crate::superblock::v1::Minor;
 use crate::uuid::Uuid;
 
 struct Scan<'a> {
@@ -60,6 +58,9 @@ pub fn run(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
         let exit = scan.named(&named);
         show_plan(&scan.host, req, scan.plan);
         return exit;
+    }
+    if req.update.is_some() {
+        return Err(Refusal::new("--update not meaningful with a --scan assembly."));
     }
     if let Some((a, b, name)) = conf.duplicate_names() {
         return Err(Refusal::new(format!("Devices {a} and {b} have the same name: {name}"))
@@ -276,8 +277,11 @@ impl Scan<'_> {
             let m = member(&c.content).filter(|m| !m.busy && !tried.contains(&m.sb.set_uuid()))?;
             let uuid = m.sb.set_uuid();
             let wrong_uuid = asked.uuid.is_some_and(|wanted| wanted != uuid);
-            let wrong_name =
-                asked.name.as_ref().is_some_and(|wanted| !is_local(m, local) || auto_name(m, local).name != *wanted);
+            let is_called = |wanted: &String| {
+                let own = || is_local(m, local) && auto_name(m, local).name == *wanted;
+                m.sb.set_name() == wanted.as_bytes() || own()
+            };
+            let wrong_name = asked.name.as_ref().is_some_and(|wanted| !is_called(wanted));
             let number = m.old.as_ref().map(|old| old.md_minor());
             let wrong_minor = asked.super_minor.is_some_and(|wanted| number != Some(wanted));
             let wrong_version = asked.version.is_some_and(|wanted| wanted != m.version);
@@ -287,7 +291,9 @@ impl Scan<'_> {
             if self.is_ignored(uuid) {
                 return None;
             }
-            self.may_start(c, m, local).then(|| (uuid, auto_name(m, local)))
+            // Who knows its name trusts it.
+            let known = if asked.name.is_some() { &Local::All } else { local };
+            self.may_start(c, m, local).then(|| (uuid, auto_name(m, known)))
         })
     }
 
@@ -340,58 +346,6 @@ impl Scan<'_> {
         refusal.lines.iter().for_each(complain);
         self.exit = self.exit.and(refusal.exit);
     }
-}
-
-/// A path that no array has: `_0`, `_1` ... behind a name that is taken. `planned` is what `--plan` has given away.
-pub fn free_name(host: &Host, planned: &[(PathBuf, String)], wanted: AutoName) -> TypedName {
-    let map = host.map().load().unwrap_or_default();
-    let folder = Path::new("/dev/md");
-    let runs = |devname: &str| host.sysfs.array(devname).exists();
-    let taken = |path: &PathBuf| {
-        planned.iter().any(|(p, _)| p == path)
-            || map.iter().any(|e| e.path.as_ref() == Some(path) && runs(&e.devname))
-            || path.exists()
-    };
-    let first = (!wanted.suffixed).then(|| folder.join(&wanted.name));
-    let numbered = (0u32..).map(|n| folder.join(format!("{}_{n}", wanted.name)));
-    let path = first.into_iter().chain(numbered).find(|path| !taken(path));
-    let path = path.unwrap_or_else(|| folder.join(&wanted.name));
-    let is_free = |n: &u32| {
-        let devname = format!("md{n}");
-        !runs(&devname) && !map.iter().any(|e| e.devname == devname) && !planned.iter().any(|p| p.1 == devname)
-    };
-    let kept = path.file_name().is_some_and(|name| name == wanted.name.as_str());
-    TypedName { path, number: wanted.number.filter(|_| kept).filter(is_free), name: wanted.name }
-}
-
-/// The line of the configuration that names this array.
-pub fn line_of<'a>(conf: &'a Conf, typed: &TypedName) -> Option<&'a ArrayLine> {
-    let is_it = |line: &&ArrayLine| {
-        line.device.as_deref().and_then(|device| names::parse(device).ok()).is_some_and(|t| t.path == typed.path)
-    };
-    conf.arrays.iter().find(is_it)
-}
-
-/// Whether a member agrees with all that an ARRAY line says.
-pub fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
-    let matches = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|p| p.matches_path(&candidate.path));
-    let version = match line.metadata {
-        Some(Metadata::V090) => member.version == Version::V090,
-        Some(Metadata::V1_0) => member.version == Version::V1(Minor::V0),
-        Some(Metadata::V1_1) => member.version == Version::V1(Minor::V1),
-        Some(Metadata::V1_2) => member.version == Version::V1(Minor::V2),
-        Some(Metadata::V1Default) => member.version != Version::V090,
-        Some(Metadata::Ddf | Metadata::Imsm) => false,
-        None => true,
-    };
-    version
-        && line.uuid.is_none_or(|uuid| uuid == member.sb.set_uuid())
-        && line.super_minor.is_none_or(|n| member.old.as_ref().is_some_and(|old| old.md_minor() == n))
-        && line.devices.as_ref().is_none_or(|patterns| patterns.iter().any(matches))
-        && line.level.is_none_or(|level| level.raw() == member.sb.level_raw())
-        && line.raid_disks.is_none_or(|n| n == member.sb.raid_disks())
-        && line.container.is_none()
-        && line.member.is_none()
 }
 
 /// Before an array has its place.

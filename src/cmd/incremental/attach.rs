@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::array::{self, Found};
 use super::late;
+use super::may::{matching, of_this_cluster, permitted};
 use super::report::Report;
 use super::spare;
-use crate::bitmap::header::Kind;
 use crate::cli::request::{IncrementalRequest, Metadata};
 use crate::cmd::apply::{ApplyError, Session, reason};
 use crate::cmd::assemble::kernel_is;
+use crate::cmd::assemble::line::free_name;
 use crate::cmd::assemble::probe::candidate;
-use crate::cmd::assemble::scan::{fits, free_name};
 use crate::cmd::bitmap_file;
 use crate::cmd::node;
 use crate::cmd::print::{complain, out};
@@ -19,12 +19,11 @@ use crate::cmd::save;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
-use crate::host::conf::{ArrayLine, Conf, DeviceWord};
+use crate::host::conf::{ArrayLine, Conf};
 use crate::host::devmap::block_dev;
 use crate::host::kernel_log;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::{self, TypedName};
-use crate::output::escape;
 use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
@@ -87,19 +86,11 @@ fn look(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) -> Re
     if let Err(e) = std::fs::metadata(device) {
         return Err(Refusal::new(format!("stat failed for {shown}: {}", reason(&e))));
     }
-    if block_dev(device).is_none() {
+    let Some(dev) = block_dev(device) else {
         return Err(Refusal::new(format!("{shown} is not a block device.")));
-    }
-    // The others are links that udev is about to make.
-    let permitted = |word: &DeviceWord| match word {
-        DeviceWord::Partitions => true,
-        DeviceWord::Containers => false,
-        DeviceWord::Glob(pattern) => {
-            let pattern = glob::Pattern::new(pattern);
-            pattern.is_ok_and(|p| req.devices.iter().any(|d| p.matches_path(d)))
-        }
     };
-    if !conf.devices.is_empty() && !conf.devices.iter().any(permitted) {
+    // The others are links that udev is about to make.
+    if !conf.devices.is_empty() && !permitted(conf, &req.devices, dev) {
         return Err(Refusal::new(format!("{shown} not permitted by mdadm.conf.")));
     }
     let version = match req.common.metadata {
@@ -132,52 +123,10 @@ fn no_member(c: &Candidate) -> Refusal {
     Refusal { lines, exit: Exit::FAIL }
 }
 
-/// An array of a cluster is for the cluster's own programs, unless this machine is configured as one of it.
-fn of_this_cluster(c: &Candidate, m: &Member, conf: &Conf) -> Result<(), Refusal> {
-    let Some(Ok(bitmap)) = m.bitmap.as_ref().filter(|b| matches!(b, Ok(b) if b.kind == Kind::Clustered)) else {
-        return Ok(());
-    };
-    let (name, shown) = (bitmap.sb.cluster_name(), c.path.display());
-    if conf.homecluster.as_ref().is_some_and(|home| home.as_bytes() == name) {
-        return Ok(());
-    }
-    let name = escape::text(&name);
-    let line = format!("{shown} is a member of an array of the cluster {name}: left alone (HOMECLUSTER in mdadm.conf)");
-    Err(Refusal::new(line))
-}
-
-/// The ARRAY line that fits; of several lines for one array the first.
-pub fn matching<'a>(conf: &'a Conf, c: &Candidate, m: &Member) -> Result<Vec<&'a ArrayLine>, Refusal> {
-    // Who is meant is said by identity here; a level or a number of devices may have changed since (seen with 4.6).
-    let meant = |line: &&ArrayLine| {
-        let identity = ArrayLine {
-            uuid: line.uuid,
-            super_minor: line.super_minor,
-            devices: line.devices.clone(),
-            ..ArrayLine::default()
-        };
-        identity != ArrayLine::default() && fits(&identity, c, m)
-    };
-    let lines: Vec<&ArrayLine> = conf.arrays.iter().filter(meant).collect();
-    if lines.iter().any(|line| line.ignore) {
-        let shown = c.path.display();
-        return Err(Refusal::new(format!("array containing {shown} is explicitly ignored by mdadm.conf")));
-    }
-    let path = |line: &ArrayLine| line.device.as_deref().and_then(|d| names::parse(d).ok()).map(|t| t.path);
-    if let [first, rest @ ..] = lines.as_slice()
-        && let (Some(a), Some(b)) =
-            (path(first), rest.iter().filter_map(|l| path(l)).find(|p| Some(p) != path(first).as_ref()))
-    {
-        let line = format!("we match both {} and {} - cannot decide which to use.", a.display(), b.display());
-        return Err(Refusal::new(line).with_exit(Exit::USAGE));
-    }
-    Ok(lines)
-}
-
 /// Whose arrays are local; without any host all are.
 fn local(req: &IncrementalRequest, conf: &Conf, host: &Host) -> Local {
     match req.common.homehost.as_deref() {
-        Some("<ignore>" | "<none>" | "any") => Local::All,
+        Some("<ignore>" | "<none>") => Local::All,
         Some("<system>") => Local::Host(host.hostname()),
         Some(name) => Local::Host(name.to_owned()),
         None if conf.ignores_homehost => Local::All,
@@ -193,11 +142,23 @@ fn name(
     m: &Member,
     local: &Local,
 ) -> Result<TypedName, Refusal> {
-    match line.and_then(|line| line.device.as_deref()) {
-        Some(device) => names::parse(device)
-            .map(|typed| TypedName { number: typed.number.or_else(|| node::free(host, map, own_number(m))), ..typed }),
-        None => Ok(free_name(host, &[], auto_name(m, local))),
+    let own = || free_name(host, &[], auto_name(m, local));
+    let Some(typed) = line.and_then(|line| line.device.as_deref()).map(names::parse).transpose()? else {
+        return Ok(own());
+    };
+    let number = typed.number.or_else(|| node::free(host, map, own_number(m)));
+    let devname = node::devname(host, number, &typed.path, map)?;
+    if host.is_free(&devname, &typed.path, map) {
+        return Ok(TypedName { number, ..typed });
     }
+    // Two arrays fit one line: the machine gets both.
+    let own = own();
+    complain(format!(
+        "Array name {} is in use already: the other array is {}",
+        typed.path.display(),
+        own.path.display()
+    ));
+    Ok(own)
 }
 
 /// Another may have taken the device while we waited for the lock.

@@ -4,6 +4,7 @@ pub(super) mod array;
 mod attach;
 mod late;
 mod map;
+mod may;
 mod remove;
 mod report;
 mod scan;

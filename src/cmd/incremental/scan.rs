@@ -1,7 +1,8 @@
 //! `-IRs`: starts all arrays that were left incomplete.
 
 use super::array::{self, Found};
-use super::attach::{matching, settled, start, tell, why_not};
+use super::attach::{settled, start, tell, why_not};
+use super::may::matching;
 use crate::cli::request::IncrementalRequest;
 use crate::cmd::apply::Session;
 use crate::cmd::bitmap_file;
