@@ -29,6 +29,10 @@ pub fn run(req: &IncrementalRequest, host: &Host, typed: &Path) -> Result<Exit, 
     }
     let holds = |devname: &String| host.sysfs.array(devname).members().iter().any(|m| m.name() == name);
     let arrays: Vec<String> = host.sysfs.arrays().into_iter().filter(holds).collect();
+    if arrays.is_empty() && name.contains('!') {
+        let line = format!("Cannot remove \"{word}\", devnode path or kernel device name is allowed.");
+        return Err(Refusal::new(line));
+    }
     if arrays.is_empty() {
         if req.common.verbose > 0 {
             complain(format!("{name} does not appear to be a component of any array"));

@@ -327,3 +327,35 @@ fn is_other_way(now: &Reshape, wish: &Reshape) -> bool {
     let same = |r: &Reshape| (r.level, r.old, r.new, r.backwards, r.position, r.size);
     same(&there) == same(wish)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::superblock::reshape::Arranged;
+
+    #[test]
+    fn a_copy_much_older_than_the_superblocks_is_taken_only_if_the_environment_says_so() {
+        let mut best = SuperV1::empty();
+        best.set_utime_raw(1_000_000);
+        let mtime = 1_000_000 - OLDEST - 1;
+        let data = vec![0; 128 * 512];
+        let copy = Copy { shown: "/b".into(), uuid: best.set_uuid(), mtime, start: 0, data };
+        let shape = Arranged { slots: 3, layout: 2, chunk: 128 };
+        let now = Reshape {
+            level: Level::Raid5,
+            old: shape,
+            new: shape,
+            backwards: false,
+            position: 64,
+            size: 4096,
+            moves: 0,
+        };
+        let mut wishes = Wishes { backups: vec![Found { shown: "/b".into(), copy: Ok(copy) }], ..Wishes::default() };
+        let refusal = choose(&wishes, &best, &now, &mut Vec::new()).unwrap_err();
+        assert!(refusal.to_string().contains("too-old timestamp on backup-metadata on /b"));
+        assert!(refusal.lines.iter().any(|l| l.contains("MDADM_GROW_ALLOW_OLD=1")));
+        wishes.old_backup = true;
+        assert!(choose(&wishes, &best, &now, &mut Vec::new()).unwrap().is_some());
+    }
+}
