@@ -46,6 +46,11 @@ pub fn configure(request: &mut Request) -> Conf {
     if common.homehost.is_none() {
         common.homehost = conf.homehost.clone().filter(|h| h != "<system>");
     }
+    match request {
+        Request::Create(r) => r.home_cluster = r.home_cluster.take().or_else(|| conf.homecluster.clone()),
+        Request::Assemble(r) => r.home_cluster = r.home_cluster.take().or_else(|| conf.homecluster.clone()),
+        _ => {}
+    }
     if let Request::Create(r) = request
         && r.common.metadata.is_none()
     {
