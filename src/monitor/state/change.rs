@@ -41,10 +41,10 @@ fn mismatches(before: &Array, now: &Array) -> Option<u64> {
 fn members(before: &Array, now: &Array) -> Vec<What> {
     let mut events = Vec::new();
     for old in &before.members {
-        let new = now.members.iter().find(|m| m.kname == old.kname && m.dev == old.dev);
+        let new = now.members.iter().find(|m| m.is(old));
         events.extend(one(old, new, before, now));
     }
-    let is_new = |m: &&Member| !before.members.iter().any(|o| o.kname == m.kname && o.dev == m.dev);
+    let is_new = |m: &&Member| !before.members.iter().any(|o| o.is(m));
     for new in now.members.iter().filter(is_new) {
         match new.condition {
             Condition::InSync => events.push(What::SpareActive(new.kname.clone())),
@@ -81,7 +81,7 @@ fn has_lost(old: &Member, before: &Array, now: &Array) -> bool {
         return false;
     }
     let heir = now.in_sync().find(|m| m.slot == Some(slot));
-    let was = heir.and_then(|h| before.members.iter().find(|o| o.kname == h.kname && o.dev == h.dev));
+    let was = heir.and_then(|h| before.members.iter().find(|o| o.is(h)));
     // The kernel takes the old member out a moment after the new one has its data.
     let held_both = |w: &Member| w.condition == Condition::InSync && w.slot == old.slot;
     !was.is_some_and(|w| w.condition == Condition::Replacement || held_both(w))

@@ -49,12 +49,20 @@ pub struct Array {
 pub struct Member {
     /// Kernel name: `sda1`.
     pub kname: String,
-    /// Device number.
+    /// Device number; zeros where it is not known: of a disk that was pulled the kernel says none any more.
     pub dev: (u32, u32),
     /// Its place.
     pub slot: Option<u32>,
     /// What it is.
     pub condition: Condition,
+}
+
+impl Member {
+    /// Whether it is the same device at another moment.
+    fn is(&self, other: &Member) -> bool {
+        let known = |m: &Member| m.dev != (0, 0);
+        self.kname == other.kname && (self.dev == other.dev || !known(self) || !known(other))
+    }
 }
 
 /// What a member is.

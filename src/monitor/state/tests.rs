@@ -90,6 +90,31 @@ fn what_two_looks_tell() {
 }
 
 #[test]
+fn a_disk_that_is_pulled_fails_once_though_its_number_is_not_known_any_more() {
+    let (whole, failed, gone) = (array("a0U b1U c2U", ""), array("a0U b1U c-F", ""), array("a0U b1U", ""));
+    let mut pulled = failed.clone();
+    pulled.members[2].dev = (0, 0);
+    // In each order in which the looks may find it.
+    for (looks, want) in [
+        (vec![&whole, &failed, &pulled, &gone], "Fail c"),
+        (vec![&whole, &pulled, &gone], "Fail c"),
+        (vec![&whole, &pulled, &failed], "Fail c"),
+        (vec![&whole, &gone], "Fail c"),
+    ] {
+        let mut watch = Watch::new(SCAN, Vec::new());
+        let told = looks.iter().flat_map(|now| watch.look(std::slice::from_ref(*now), &Memory::new()));
+        assert_eq!(named(&told.skip(1).collect::<Vec<_>>()).join(", "), want);
+    }
+    // Another disk of that name is another one.
+    let mut other = array("a0U b1U c-F", "");
+    other.members[2].dev = (7, 77);
+    let mut watch = Watch::new(SCAN, Vec::new());
+    watch.look(std::slice::from_ref(&gone), &Memory::new());
+    watch.look(std::slice::from_ref(&failed), &Memory::new());
+    assert_eq!(named(&watch.look(&[other], &Memory::new())), ["FailSpare c"]);
+}
+
+#[test]
 fn progress_is_told_at_each_increment_and_what_waits_is_no_fault() {
     let whole = "a0U b1U c2U";
     for (before, now, events) in [
