@@ -8,7 +8,7 @@ DESTDIR ?=
 # seeds of each long campaign in `make soak`; `make test` runs one
 SOAK_SEEDS ?= 100
 
-.PHONY: build demo test lint compare bench soak install install-data
+.PHONY: build demo test lint compare bench soak systemd install install-data
 
 build:
 	cargo build --release --locked
@@ -48,6 +48,11 @@ soak:
 	SOAK_SEEDS=$(SOAK_SEEDS) cargo test --locked --test cli_golden -- soak --ignored --nocapture
 	GUEST_ROUNDS=$(SOAK_SEEDS)0 cargo test --locked --test kernel_hostile -- --nocapture
 	T=$$((60 + 20 * $(SOAK_SEEDS))) GUEST_SEEDS=$(SOAK_SEEDS) cargo test --locked --test kernel_boot -- soak --ignored --nocapture
+
+# The units and rules under this machine's systemd, in a guest.
+systemd:
+	cargo build --locked
+	tests/systemd/run
 
 install: build install-data
 	install -D -m 755 target/release/mdadm $(DESTDIR)$(PREFIX)/sbin/mdadm
