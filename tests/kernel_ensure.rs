@@ -143,6 +143,9 @@ fn what_differs_is_listed_and_nothing_is_written() {
     assert_eq!(differs(&format!("--create /dev/md1 --ensure -l5 -n3 {three}"), &members), ["array"]);
     let (status, plan) = (16, mdadm(&format!("{} --plan", line("-l5 -n3 -c64"))));
     assert_eq!((plan.status, plan.stdout.as_str()), (status, ""));
+    let (status, plan) = report(&format!("{} --plan", line("-l5 -n3 -c64")));
+    assert_eq!((status, &plan["schema"], &plan["steps"]), (16, &"mdadm-rs/plan/1".into(), &Value::Array(vec![])));
+    assert!(plan["error"].as_str().unwrap().contains("chunk: asked for 64K"), "{plan}");
 }
 
 #[test]
@@ -156,6 +159,7 @@ fn a_degraded_array_is_not_as_asked_for_until_it_has_its_member_again() {
     assert_eq!(differs(&line, &members), [format!("member {bad}")]);
     mdadm(&format!("/dev/md0 --remove {bad}")).ok();
     assert_eq!(differs(&line, &members), [format!("member {bad}")]);
+    assert!(mdadm(&line).stderr.contains(", found no member any more\n"));
     // Without it, that is what was asked for.
     let without = format!("--create /dev/md0 --ensure -l1 -n3 {} missing {}", members[0], members[2]);
     assert_eq!(action(&without), is(0, "unchanged", false));

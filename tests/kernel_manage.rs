@@ -542,6 +542,18 @@ fn failed_members_come_back_all_at_once_and_missing_ones_are_found() {
     mdadm(&format!("/dev/md0 --fail {} {}", disks[2], disks[3])).ok();
     assert_eq!(vm::verify_pattern("/dev/md0", 0, 8 * MIB, 9), [0; 0]);
     mdadm("--stop /dev/md0").ok();
+
+    // Without a bitmap they are rebuilt fully.
+    let bare = vm::disks(4, 16 * MIB);
+    mdadm(&format!("--create /dev/md1 -q --run --assume-clean -b none -l10 -n4 {}", bare.join(" "))).ok();
+    mdadm("/dev/md1 --fail set-A").ok();
+    vm::write_pattern("/dev/md1", 0, 8 * MIB, 5);
+    let out = mdadm("/dev/md1 --re-add faulty").ok();
+    assert_eq!(out.stderr.matches("; there is no bitmap that tells what it missed. It is rebuilt fully").count(), 2);
+    vm::wait_until(std::time::Duration::from_secs(60), "they are rebuilt", || attr("md1", "degraded") == "0");
+    mdadm("/dev/md1 --fail set-B").ok();
+    assert_eq!(vm::verify_pattern("/dev/md1", 0, 8 * MIB, 5), [0; 0]);
+    mdadm("--stop /dev/md1").ok();
 }
 
 #[test]

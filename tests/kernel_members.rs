@@ -268,6 +268,20 @@ fn what_cannot_be_a_member_is_refused_with_its_cause_and_nothing_changes() {
     }
     mdadm(&format!("--stop /dev/{name}")).ok();
 
+    // On the array itself: the kernel would wait for itself for ever.
+    create(&format!("-l5 -n3 -b none {a} {b} {c}"));
+    let upon = dm("upon", "0 81920 linear /dev/md0 0\n");
+    let before = members();
+    for (operation, device) in
+        [("--add", &upon), ("--add-spare", &upon), ("--re-add", &upon), ("--add", &"/dev/md0".into())]
+    {
+        let got = mdadm(&format!("/dev/md0 {operation} {device}"));
+        let line = format!("mdadm: Cannot open {device}: it lies on /dev/md0 itself\n");
+        assert_eq!((got.status, got.stderr, members()), (1, line, before.clone()));
+    }
+    sh("DM_DISABLE_UDEV=1 dmsetup remove upon");
+    mdadm("--stop /dev/md0").ok();
+
     // A rebuild runs.
     vm::sync_speed(10, 10);
     create(&format!("-l5 -n4 -b none {a} {b} {c} missing"));

@@ -250,6 +250,12 @@ fn a_damaged_file_or_none_is_refused_with_status_2() {
         let out = mdadm(&format!("--restore-saved {file}"));
         assert_eq!((out.status, out.stdout.as_str()), (2, ""));
         assert!(out.stderr.contains(why) && out.stderr.lines().count() == 1, "{}", out.stderr);
+        for (plan, schema) in [("", "mdadm-rs/restore-saved/1"), (" --plan", "mdadm-rs/plan/1")] {
+            let out = mdadm(&format!("--restore-saved {file} --json{plan}"));
+            let json: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
+            assert_eq!((out.status, &json[0]["schema"]), (2, &schema.into()));
+            assert!(json[0]["error"].as_str().unwrap().contains(why) && json[0]["changed"] != true, "{json}");
+        }
     }
     assert_eq!(hash(std::slice::from_ref(&member)), before);
 }

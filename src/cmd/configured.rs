@@ -79,7 +79,7 @@ pub fn devices(host: &Host, conf: &Conf, common: &Common) -> Result<Vec<PathBuf>
         found.extend(devices.into_iter().rev());
     }
     if found.is_empty() && !words.contains(&DeviceWord::Partitions) {
-        let file = common.config.as_deref().unwrap_or("the configuration file");
+        let file = common.config.as_deref().unwrap_or("/etc/mdadm.conf");
         return Err(format!("No devices listed in {file}"));
     }
     Ok(found)

@@ -88,7 +88,9 @@ fn run_here(mut request: Request) -> Exit {
     match request {
         Request::Show(text) => show(&text),
         // It has a document of its own.
-        Request::Create(r) if r.common.ensure => making(&r.common, Some(&r.array), || create::run(&r)),
+        Request::Create(r) if r.common.ensure => {
+            outcome::own(&r.common, || making(&r.common, Some(&r.array), || create::run(&r)))
+        }
         Request::Create(r) => outcome::command(&r.common, "create", Some(&r.array), || {
             making(&r.common, Some(&r.array), || create::run(&r))
         }),
@@ -123,8 +125,8 @@ fn run_here(mut request: Request) -> Exit {
         Request::Health(r) => noted(&r.common, || health::run(&r, &conf)),
         Request::Report(r) => noted(&r.common, || report::run(&r)),
         Request::Monitor(r) => noted(&r.common, || crate::monitor::run(&r, &conf)),
-        Request::Absent(r) => noted(&r.common, || ensure::absent(&r)),
-        Request::Restore(r) => noted(&r.common, || restore::run(&r)),
+        Request::Absent(r) => outcome::own(&r.common, || noted(&r.common, || ensure::absent(&r))),
+        Request::Restore(r) => outcome::own(&r.common, || noted(&r.common, || restore::run(&r))),
         Request::Misc(r) => noted(&r.common, || misc::run(&r, &conf)),
         Request::NotYet(r) => noted(&r.common, || not_built(&r.what)),
     }

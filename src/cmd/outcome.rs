@@ -35,6 +35,11 @@ pub fn command_with(
     exit
 }
 
+/// The same for one whose document is another: with `--plan` its refusal is a plan too.
+pub fn own(common: &Common, act: impl FnOnce() -> Exit) -> Exit {
+    if common.json && common.plan { planned(act) } else { act() }
+}
+
 /// Prints the document; [`print::only_report`] has kept stdout free for it.
 pub fn report(objects: Vec<Value>) {
     print::report(&format!("{:#}\n", Value::from(objects)));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::apply::{Session, reason};
+use super::apply::{self, Session, reason};
 use super::print::{complain, out};
 use super::save;
 use crate::blockio::ReadAt;
@@ -20,6 +20,8 @@ use crate::plan::save::member;
 use crate::plan::step::Plan;
 use crate::saved::{Device, Member, Saved};
 
+const SCHEMA: &str = "mdadm-rs/restore-saved/1";
+
 /// Runs the request.
 #[must_use]
 pub fn run(req: &RestoreRequest) -> Exit {
@@ -27,6 +29,15 @@ pub fn run(req: &RestoreRequest) -> Exit {
         Ok(exit) => exit,
         Err(refusal) => {
             refusal.lines.iter().for_each(complain);
+            if req.common.json && !req.common.plan {
+                // What was written before it failed may have been put back: the lines say so.
+                let changed = Some(false).filter(|_| !apply::changed_anything());
+                let report = json!([{
+                    "schema": SCHEMA, "file": req.file.to_string_lossy(), "changed": changed, "devices": [],
+                    "error": refusal.lines.join("\n"),
+                }]);
+                out(&format!("{report:#}\n"));
+            }
             refusal.exit
         }
     }
@@ -217,7 +228,7 @@ fn report(req: &RestoreRequest, saved: &Saved, open: &[(&Device, RealDevice)], c
         })
     };
     json!([{
-        "schema": "mdadm-rs/restore-saved/1", "file": req.file.to_string_lossy(), "command": saved.command,
+        "schema": SCHEMA, "error": null, "file": req.file.to_string_lossy(), "command": saved.command,
         "time_seconds": saved.time_seconds, "incomplete": saved.incomplete, "changed": changed,
         "devices": open.iter().map(device).collect::<Vec<_>>(),
     }])

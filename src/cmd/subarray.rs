@@ -15,7 +15,14 @@ use crate::sysfs::attr;
 pub fn run(path: &Path) -> Exit {
     let shown = path.display();
     let line = match std::fs::metadata(path) {
-        Err(e) => format!("Couldn't open {shown}, aborting: {}", reason(&e)),
+        Err(e) => {
+            complain(format!("Couldn't open {shown}, aborting"));
+            format!("{shown}: {}", reason(&e))
+        }
+        Ok(meta) if meta.is_dir() => {
+            complain(format!("Couldn't open {shown}, aborting"));
+            format!("{shown} is a directory")
+        }
         Ok(meta) if !meta.file_type().is_block_device() => format!("Failed to determine device number for {shown}"),
         Ok(meta) => {
             let host = Host::default();

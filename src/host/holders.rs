@@ -1,9 +1,10 @@
 //! Who holds a device: for messages that say more than "busy".
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use super::Host;
-use super::devmap::block_dev;
+use super::devmap::{block_dev, split_dev};
 use super::map::unescape;
 
 /// One that holds a device.
@@ -24,6 +25,9 @@ pub enum Holder {
     /// Open in a process: its number and name.
     Process(u32, String),
 }
+
+/// How deep devices may lie upon one another.
+const MOST_LAYERS: u32 = 16;
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,6 +56,29 @@ impl Host {
             }
         }
         found
+    }
+
+    /// Whether block device `top` is `base` or lies on it: as a partition, through arrays, device-mapper and loop devices.
+    /// A member that lies on its own array would make the kernel wait for itself.
+    #[must_use]
+    pub fn lies_on(&self, top: (u32, u32), base: (u32, u32)) -> bool {
+        self.reaches(top, base, MOST_LAYERS)
+    }
+
+    fn reaches(&self, top: (u32, u32), base: (u32, u32), layers: u32) -> bool {
+        if top == base {
+            return true;
+        }
+        if layers == 0 {
+            return false;
+        }
+        let node = self.sysfs.root().join(format!("dev/block/{}:{}", top.0, top.1));
+        let disk = self.sysfs.disk_name(top).and_then(|name| self.sysfs.dev_of(&name));
+        let slaves = names_in(&node.join("slaves")).into_iter().filter_map(|name| self.sysfs.dev_of(&name));
+        let file = fs::read_to_string(node.join("loop/backing_file")).ok();
+        let below =
+            file.and_then(|path| fs::metadata(path.trim_end_matches('\n')).ok()).map(|meta| split_dev(meta.dev()));
+        disk.into_iter().chain(slaves).chain(below).filter(|d| *d != top).any(|d| self.reaches(d, base, layers - 1))
     }
 
     /// All that hold a device; where none is found, the processes that have it open: for the message of a failure.
@@ -149,9 +176,16 @@ mod tests {
         fs::write(sys.join("dev/block/8:0/sda1/partition"), "1").unwrap();
         fs::write(sys.join("block/sda1/dev"), "8:1\n").unwrap();
         fs::write(sys.join("dev/block/8:1/holders/dm-0/dm/name"), "vg-root\n").unwrap();
-        let host = Host { sysfs: crate::sysfs::Sysfs::at(sys), proc, ..Host::default() };
+        let host = Host { sysfs: crate::sysfs::Sysfs::at(sys.clone()), proc, ..Host::default() };
         let below = Holder::Partition("sda1".into(), Box::new(Holder::Mapper("vg-root".into())));
         assert_eq!(host.holders((8, 0)), [Holder::Array("md0".into()), below.clone()]);
+        for dir in ["dev/block/253:0/slaves/md0", "dev/block/7:0/loop"] {
+            fs::create_dir_all(sys.join(dir)).unwrap();
+        }
+        fs::write(sys.join("block/md0/dev"), "9:0\n").unwrap();
+        fs::write(sys.join("dev/block/7:0/loop/backing_file"), format!("{}\n", root.path().display())).unwrap();
+        assert!(host.lies_on((9, 0), (9, 0)) && host.lies_on((253, 0), (9, 0)) && !host.lies_on((9, 0), (253, 0)));
+        assert!(host.lies_on((7, 0), split_dev(fs::metadata(root.path()).unwrap().dev())));
         assert_eq!(below.to_string(), "in use by its partition sda1, which is in use by /dev/mapper/vg-root");
     }
 }

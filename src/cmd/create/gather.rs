@@ -81,9 +81,10 @@ pub(super) fn gather(req: &CreateRequest, design: &Design) -> Result<Gathered, R
         g.members.push(member);
         g.open.push(device);
         if chosen && g.members.len() == 1 && faults.iter().any(|l| l.starts_with("device ")) {
-            return Err(Refusal::new(format!("device {shown} not suitable for any style of array"))
+            // In the order of the reference.
+            return Err(Refusal::new(faults.first().map_or("", String::as_str))
                 .with_exit(Exit::USAGE)
-                .hint(faults.first().map_or("", String::as_str)));
+                .hint(format!("device {shown} not suitable for any style of array")));
         }
         if !faults.is_empty() {
             failed = true;

@@ -168,7 +168,7 @@ fn ask(question: &str) -> bool {
     match answer.as_slice() {
         [b'y' | b'Y', b'\n'] => true,
         [b'n' | b'N', b'\n'] => false,
-        [_, _] | [b'\n'] => {
+        [_, _] => {
             complain("bad option.");
             false
         }

@@ -154,7 +154,7 @@ fn running(host: &Host, devname: &str, paths: &[PathBuf]) -> There {
         let shown = path.display().to_string();
         there.listed.push(match at {
             Some(at) => Seen { shown, ..seen.remove(at).1 },
-            None => not(path, what_it_is(host, path)),
+            None => not(path, what_it_is(host, path, there.existing.as_ref().map(|e| e.uuid))),
         });
     }
     there.others = seen.into_iter().map(|s| s.1).collect();
@@ -173,8 +173,8 @@ fn not(path: &Path, why: String) -> Seen {
     Seen { shown: path.display().to_string(), standing: Standing::Not(why), write_mostly: false, failfast: false }
 }
 
-/// A device that is no member: what it is instead.
-fn what_it_is(host: &Host, path: &Path) -> String {
+/// A device that is no member of array `uuid`: what it is instead.
+fn what_it_is(host: &Host, path: &Path, uuid: Option<Uuid>) -> String {
     if let Some(name) = array_holding(host, path) {
         return format!("a member of /dev/{name}");
     }
@@ -182,6 +182,7 @@ fn what_it_is(host: &Host, path: &Path) -> String {
         Err(e) => format!("nothing that can be opened: {}", reason(&e)),
         Ok(dev) => match superblock(&dev) {
             Ok(None) => "no md superblock".into(),
+            Ok(Some(s)) if Some(s.existing.uuid) == uuid => "no member any more".into(),
             Ok(Some(s)) => format!("no member; its superblock is of array {}", s.existing.uuid),
             Err(why) => why,
         },
@@ -221,7 +222,7 @@ fn stopped(host: &Host, paths: &[PathBuf]) -> Option<There> {
                 write_mostly: s.write_mostly,
                 failfast: s.failfast,
             },
-            Ok(None) => not(path, what_it_is(host, path)),
+            Ok(None) => not(path, what_it_is(host, path, None)),
             Err(why) => not(path, why),
         })
         .collect();

@@ -69,7 +69,6 @@ fn decide(req: &CreateRequest) -> Result<Done, Refusal> {
         if let (Some(_), Some(seen)) = (&there.devname, out) {
             complain(format!("a device becomes a member with: mdadm {shown} --add {}", seen.shown));
         }
-        show_no_steps(&host, req);
         return Ok(Done { action: "differs", changed: Some(false), exit: Exit::DIFFERS, differences, error: None });
     }
     if there.devname.is_none() {

@@ -76,6 +76,11 @@ fn go_on(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal
 
 fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> {
     let changes = changes(req)?;
+    if changes.is_empty() && req.nodes.is_some() {
+        return Err(
+            Refusal::new("The md can't get cluster name").hint("there is none: --nodes is for clustered bitmaps")
+        );
+    }
     if changes.is_empty() {
         complain("no changes to --grow");
     }

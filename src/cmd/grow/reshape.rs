@@ -42,6 +42,8 @@ pub(super) fn run(running: &mut Running<'_>) -> Result<(), Refusal> {
     }
     match devices::check(&shape, req)?.filter(|_| !stays) {
         Some(wanted) => set_mirrors(running, &shape, wanted),
+        None if req.data_offset.is_some() => Err(Refusal::new("--grow --data-offset not yet supported")
+            .hint(format!("the kernel moves no data of a {}", shape.level.name()))),
         None => {
             running.say(format!("{}: no change requested", shape.shown));
             Ok(())

@@ -74,8 +74,7 @@ impl<'a> Report<'a> {
                 note("started", "unsafe");
                 if self.common.export {
                     out("MD_STARTED=unsafe\n");
-                }
-                if !self.common.is_quiet() {
+                } else if !self.common.is_quiet() {
                     complain("Journal device is missing, not safe to start yet.");
                 }
             }

@@ -102,6 +102,13 @@ impl Manager<'_> {
 
     /// Opens a device that is to become a member: held by nobody.
     pub(super) fn open_new(&self, path: &Path) -> Result<RealDevice, Refusal> {
+        let own = self.array.as_ref().and_then(|a| self.host.sysfs.dev_of(&a.name.devname));
+        if let (Some(dev), Some(own)) = (block_dev(path), own)
+            && self.host.lies_on(dev, own)
+        {
+            let (path, array) = (path.display(), self.req.array.display());
+            return Err(Refusal::new(format!("Cannot open {path}: it lies on {array} itself")));
+        }
         let access = if self.req.common.plan { Access::ReadExclusive } else { Access::WriteExclusive };
         RealDevice::open(path, access).map_err(|e| {
             let refusal = Refusal::new(format!("Cannot open {}: {}", path.display(), reason(&e)));

@@ -92,12 +92,11 @@ impl Manager<'_> {
             )));
         }
         let kname = target.dev.and_then(|d| self.host.sysfs.block_name(d)).unwrap_or_default();
-        let size = device.size().sectors();
         let log = || self.log_proves(&facts, &kname, &former, true);
-        match judge_late(&facts, &running, &former, size, log) {
+        match judge_late(&facts, &running, &former, device.size().sectors(), log) {
             Verdict::Proven(slot) => self.by_bitmap(item, target, &facts, &former, slot, (&running, device)),
             _ if full => self.add_as_new(item, target, &facts, &running, device),
-            Verdict::Unproven(_, why) | Verdict::Never(why) => Err(Refusal::new(format!("{}: {why}", target.shown))
+            verdict => Err(Refusal::new(format!("{}: {}", target.shown, verdict.why()))
                 .hint(format!("mdadm {} --add {} rebuilds it fully", facts.shown, target.shown))),
         }
     }
@@ -154,13 +153,13 @@ impl Manager<'_> {
                     }
                 }
             }
-            (Verdict::Unproven(slot, why), _) => {
+            (verdict @ Verdict::Unproven(..), _) => {
                 self.add_as_new(item, target, &facts, &running, device)?;
-                self.say_unproven(target, slot, &why, &running);
+                self.say_unproven(target, &verdict, &running);
                 Ok(())
             }
-            (Verdict::Never(why), _) if again => {
-                let why = format!("{}: {why}; --add would rebuild it fully", target.shown);
+            (verdict @ (Verdict::Never(_) | Verdict::NoBitmap(_)), _) if again => {
+                let why = format!("{}: {}; --add would rebuild it fully", target.shown, verdict.why());
                 Err(not_possible(target, &facts, vec![why]))
             }
             _ => self.add_as_new(item, target, &facts, &running, device),
@@ -298,14 +297,18 @@ impl Manager<'_> {
                 self.say_missed(target, &running, &good);
                 Ok(())
             }
-            (Verdict::Unproven(slot, why), _) => {
+            // Not possible without a bitmap once it is removed, as with the reference; so long as it is attached it is.
+            (verdict @ (Verdict::Unproven(..) | Verdict::NoBitmap(_)), _) => {
                 drop(device);
                 let (target, facts, device) = self.detach(facts, target, member, &path)?;
                 self.add_as_new(item, &target, &facts, &running, device)?;
-                self.say_unproven(&target, slot, &why, &running);
+                self.say_unproven(&target, &verdict, &running);
                 Ok(())
             }
-            (Verdict::Never(why), _) => Err(not_possible(target, facts, vec![format!("{}: {why}", target.shown)])),
+            (Verdict::Never(why), _) => {
+                let why = format!("{}: {why}; --remove and --add would rebuild it fully", target.shown);
+                Err(not_possible(target, facts, vec![why]))
+            }
         }
     }
 
@@ -330,6 +333,11 @@ impl Manager<'_> {
 
     /// `--re-add missing`: every device that has a place in this array by its superblock, and is no member.
     pub(super) fn missing(&self, facts: &ArrayFacts) -> Result<Vec<Target>, Refusal> {
+        if self.plain().is_some() {
+            let name = &facts.devname;
+            let why = format!("Cannot re-add member device missing to {name}, array is not persistent, aborting.");
+            return Err(Refusal::new(why));
+        }
         let running = self.running(facts, "missing devices")?.0;
         let mut found = Vec::new();
         let map = DevMap::read(self.host);
@@ -376,17 +384,20 @@ impl Manager<'_> {
         }
     }
 
-    fn say_unproven(&self, target: &Target, slot: u32, why: &str, running: &Running) {
+    fn say_unproven(&self, target: &Target, verdict: &Verdict, running: &Running) {
         if let Some(word) = &self.req.update {
             self.say(format!("{} has a new superblock: --update={word} changed nothing", target.shown));
         }
         if self.req.common.verbose >= 0 {
             let mib = running.sb.size().div_ceil(2048);
-            complain(format!(
-                "{} was in slot {slot}, but the bitmap is not proven to cover what it missed: {why}. It is rebuilt fully \
-                 ({mib} MiB).",
-                target.shown
-            ));
+            let why = match verdict {
+                Verdict::Unproven(slot, why) => {
+                    format!("in slot {slot}, but the bitmap is not proven to cover what it missed: {why}")
+                }
+                Verdict::NoBitmap(slot) => format!("in slot {slot}; {}", verdict.why()),
+                _ => return,
+            };
+            complain(format!("{} was {why}. It is rebuilt fully ({mib} MiB).", target.shown));
         }
     }
 }

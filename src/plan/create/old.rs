@@ -21,9 +21,13 @@ fn refuse<T>(line: impl Into<String>) -> Result<T, Refusal> {
 /// # Errors
 /// In the words of the reference where it refuses it too; it leaves out journals and lockless bitmaps without a word.
 pub fn limits(req: &CreateRequest, level: Level, layout: Option<u32>) -> Result<(), Refusal> {
-    let devices = req.raid_devices.unwrap_or(0).saturating_add(req.spare_devices);
-    if usize::try_from(devices).is_ok_and(|n| n > MAX_DISKS) {
+    let slots = req.raid_devices.unwrap_or(0);
+    let too_many = |devices: u32| usize::try_from(devices).is_ok_and(|n| n > MAX_DISKS);
+    if too_many(slots) {
         return refuse(format!("0.90 metadata supports at most {MAX_DISKS} devices per array"));
+    }
+    if too_many(slots.saturating_add(req.spare_devices)) {
+        return refuse(format!("Too many devices: 0.90 metadata only supports {MAX_DISKS}"));
     }
     if req.data_offset.is_some() {
         return refuse("data-offset not support for 0.90");

@@ -306,7 +306,7 @@ pub fn stone(facts: &Facts, offset: i64) -> Result<NewPlace, Refusal> {
 
 /// As the reference does it: from the first sector behind the superblock on, or right before what stands before it.
 fn design_internal(facts: &Facts, req: &GrowRequest) -> Result<NewPlace, Refusal> {
-    let unsupported = || Refusal::new("Given bitmap chunk size not supported.");
+    let unsupported = || Refusal::new("failed to create internal bitmap - chunksize problem.");
     let asked = req.bitmap_chunk.and_then(Sectors::bytes).map_or(0, |b| b.0);
     let (offset, room) = match facts.version {
         Some(Version::V090) | None => (i64::from(v0::BITMAP_OFFSET), v0::BITMAP_SECTORS),

@@ -155,7 +155,7 @@ pub fn superblock(array: &ArrayFacts, running: &Running, new: &NewMember, number
     place(&mut sb, running, new).ok_or_else(|| {
         let needed = running.sb.data_offset().saturating_add(running.sb.size());
         Refusal::new(format!("{} not large enough to join array", new.shown)).hint(format!(
-            "it has {} sectors; {} sectors of data from sector {} on and the metadata need more than that or {needed}",
+            "it has {} sectors, and a member needs {needed} at least: {} of data from sector {} on, and the metadata",
             new.size.0,
             running.sb.size(),
             running.sb.data_offset()

@@ -63,18 +63,14 @@ pub fn judge_late(
     log: impl FnOnce() -> Result<(), String>,
 ) -> Verdict {
     let verdict = judge(array, running, former, size, log);
-    if let Verdict::Proven(slot) | Verdict::Unproven(slot, _) = &verdict
+    if let Verdict::Proven(slot) | Verdict::Unproven(slot, _) | Verdict::NoBitmap(slot) = &verdict
         && !knows_all(array, former)
     {
         return Verdict::Unproven(*slot, "it was written to without the others, which it holds failed".into());
     }
     match (&verdict, same_moment(running, former)) {
         // Without a bitmap it is rebuilt fully, by a kernel that knows what it is.
-        (Verdict::Unproven(slot, _), true) => Verdict::Proven(*slot),
-        (Verdict::Never(why), true) if why.contains("no bitmap") => match former.role() {
-            Role::Slot(slot) => Verdict::Proven(slot.into()),
-            _ => verdict,
-        },
+        (Verdict::Unproven(slot, _) | Verdict::NoBitmap(slot), true) => Verdict::Proven(*slot),
         _ => verdict,
     }
 }

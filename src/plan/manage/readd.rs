@@ -19,6 +19,8 @@ pub enum Verdict {
     Proven(u32),
     /// It was in this slot, but must be rebuilt fully.
     Unproven(u32, String),
+    /// The same, as no bitmap tells what it missed.
+    NoBitmap(u32),
     /// It cannot come back as what it was.
     Never(String),
 }
@@ -30,6 +32,18 @@ pub struct LogLine {
     pub at: i64,
     /// What it says.
     pub text: String,
+}
+
+impl Verdict {
+    /// What stands against the bitmap.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        match self {
+            Verdict::Proven(_) => "nothing",
+            Verdict::NoBitmap(_) => "there is no bitmap that tells what it missed",
+            Verdict::Unproven(_, why) | Verdict::Never(why) => why,
+        }
+    }
 }
 
 /// Clocks are not compared more finely than this, in seconds, and as the log's clock runs on its own, than this part of the
@@ -119,7 +133,7 @@ pub fn judge(
     // Members do not tell of a bitmap file.
     let on_members = running.bitmap.as_ref().filter(|_| former.has(feature::BITMAP_OFFSET));
     let Some(bitmap) = running.bitmap_file.as_ref().or(on_members) else {
-        return Verdict::Never("there is no bitmap that tells what it missed".into());
+        return Verdict::NoBitmap(slot);
     };
     match covered(array, running, former, bitmap).and_then(|()| log()) {
         Ok(()) => Verdict::Proven(slot),
@@ -273,15 +287,15 @@ mod tests {
             let Verdict::Unproven(0, why) = verdict(change, Ok(())) else { panic!("{what}") };
             assert!(why.contains(what), "{what}: {why}");
         }
-        let never: [(&str, Change); 4] = [
+        let never: [(&str, Change); 3] = [
             ("no former member", |_, _, f| f.put_set_uuid(crate::uuid::Uuid([9; 16]))),
             ("taken", |a, _, _| a.members[0].slot = Some(0)),
             ("no active member", |_, _, f| f.put_role(0, Role::Spare)),
-            ("no bitmap", |_, r, _| r.bitmap = None),
         ];
         for (what, change) in never {
             let Verdict::Never(why) = verdict(change, Ok(())) else { panic!("{what}") };
             assert!(why.contains(what), "{what}: {why}");
         }
+        assert_eq!(verdict(|_, r, _| r.bitmap = None, Ok(())), Verdict::NoBitmap(0));
     }
 }
