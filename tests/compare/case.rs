@@ -5,7 +5,8 @@
 //! each meta: 1.0 | 1.1 | 1.2
 //! each bitmap: none | internal
 //! disks 16M 16M 20M                    sizes of $A, $B, $C, ...; four of 16M where the line is missing
-//! compare stderr events uuid           what else is compared: wording, event counts, the array's uuid; `status`: that alone
+//! compare stderr events uuid           what is compared else: every line of stderr, event counts, the array's uuid. `own-words`:
+//!                                      nothing of stderr; `status`: exit statuses and stderr alone
 //!     mdadm --create /dev/md0 --run -l1 -n2 -e {meta} -b {bitmap} $A $B
 //!     see cat /sys/block/md0/md/metadata_version
 //! ```

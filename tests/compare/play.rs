@@ -103,20 +103,14 @@ fn differences(case: &Case) -> Vec<String> {
     let mut lines = Vec::new();
     for (it, other, label) in pairs {
         let outcome = play(case, *it, *other, keep);
-        let mut found = text(&base.out, &outcome.out);
-        let stderr = text(&base.err, &without_our_notes(&outcome.err));
-        if case.compares("stderr") {
-            found.extend(stderr);
-        } else if !found.is_empty() {
-            // for the reader only
-            found.extend(stderr.into_iter().map(|l| format!("{ASIDE}stderr: {l}")));
+        let mut found = wording(case, &base.err, &outcome.err);
+        if !case.compares("status") {
+            found.extend(text(&base.out, &outcome.out));
+            found.extend(text(&base.state, &outcome.state));
+            found.extend(bytes::differences(&base.images, &outcome.images));
         }
-        found.extend(text(&base.state, &outcome.state));
-        found.extend(bytes::differences(&base.images, &outcome.images));
         let status = statuses(&base.out, &outcome.out);
-        if case.compares("status") {
-            found = status;
-        } else if !status.is_empty() {
+        if !status.is_empty() {
             // all else follows from that
             found = status.into_iter().chain(found.into_iter().map(|l| format!("{ASIDE}then: {l}"))).collect();
         }
@@ -149,10 +143,61 @@ fn statuses(reference: &str, ours: &str) -> Vec<String> {
         .collect()
 }
 
-/// Lines that ours adds on stderr on purpose; docs/compat.md says which and why.
+/// What tells the programs apart on stderr; of a case in words of its own, nothing.
+fn wording(case: &Case, reference: &str, ours: &str) -> Vec<String> {
+    let (theirs, own) = (without_its_workings(reference), without_our_notes(ours));
+    match () {
+        () if case.compares("own-words") => Vec::new(),
+        () if case.compares("stderr") => text(&theirs, &own),
+        () => said_as_well(&theirs, &own),
+    }
+}
+
+/// What of the reference's stderr ours lacks, command by command. Behind a line of the reference ours may say more: a cause, who
+/// holds the device, the next step; where the reference says nothing, nor may ours.
+fn said_as_well(reference: &str, ours: &str) -> Vec<String> {
+    let (theirs, own) = (commands(reference), commands(ours));
+    let mut found = Vec::new();
+    for (n, said) in theirs.iter().enumerate() {
+        let lines = text(said, own.get(n).map_or("", String::as_str));
+        let silent = said.lines().all(|l| l.starts_with("$ "));
+        if silent || lines.iter().any(|l| l.starts_with('-')) {
+            found.extend(lines);
+        }
+    }
+    found
+}
+
+/// A text for each command and what it said.
+fn commands(err: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for line in err.lines() {
+        if line.starts_with("$ ") {
+            all.push(String::new());
+        }
+        // The reference leaves it out here and there.
+        all.last_mut().unwrap().push_str(&format!("{}\n", line.strip_prefix("mdadm: ").unwrap_or(line)));
+    }
+    all
+}
+
+/// The reference's stderr without what tells of its own workings: what it tried first, which attribute it could not write.
+fn without_its_workings(err: &str) -> String {
+    let own = |l: &str| ITS_WORKINGS.iter().any(|(start, end)| l.starts_with(start) && l.contains(end));
+    err.lines().filter(|l| !own(l)).map(|l| format!("{l}\n")).collect()
+}
+
+const ITS_WORKINGS: &[(&str, &str)] = &[
+    ("mdadm: Fail to create md", ", fallback to creation via node"),
+    ("mdadm: failed to write '", "' to '/sys/block/"),
+];
+
+/// Ours without the lines that it adds on purpose; docs/compat.md says which and why.
 fn without_our_notes(err: &str) -> String {
-    let note = |l: &&str| !OUR_NOTES.iter().any(|n| l.starts_with(n)) && !l.ends_with("; going on without it");
-    err.lines().filter(note).map(|l| format!("{}\n", without_place(l))).collect()
+    let other = |l: &str| l.ends_with("; going on without it") || l.contains(" is out of date: events ");
+    let note = |l: &&str| !OUR_NOTES.iter().any(|n| l.starts_with(n)) && !other(l);
+    let cut = |l: &str| l.find("[y/N]? mdadm: note: ").map_or(l.len(), |at| at + "[y/N]? ".len());
+    err.lines().filter(note).map(|l| format!("{}\n", without_place(&l[..cut(l)]))).collect()
 }
 
 /// `mdadm: FILE:LINE: what` of the configuration, as the reference says it: `mdadm: what`.
@@ -166,7 +211,8 @@ fn without_place(line: &str) -> String {
 }
 
 /// The last are the lines of a table: the members side by side, with `--assemble -v`.
-const OUR_NOTES: &[&str] = &["mdadm: note: ", "mdadm: no write-intent bitmap: ", "mdadm:   "];
+const OUR_NOTES: &[&str] =
+    &["mdadm: note: ", "mdadm: lockless bitmap with chunks of ", "mdadm: no write-intent bitmap: ", "mdadm:   "];
 
 /// The lines only one of two texts has, in order: "-" of the reference, "+" of ours. Longest common subsequence.
 fn text(reference: &str, ours: &str) -> Vec<String> {
@@ -214,7 +260,8 @@ fn play(case: &Case, it: Program, other: Program, keep: Keep) -> Outcome {
     assert!(fs::exists(format!("{log}/end")).unwrap(), "{}: the script did not come to its end", case.name);
     let read =
         |name: &str| mask::text(&String::from_utf8_lossy(&fs::read(format!("{log}/{name}")).unwrap_or_default()), keep);
-    let (out, err) = (read("out"), read("err"));
+    // a question has no line end
+    let (out, err) = (read("out"), read("err").replace("[y/N]? $ ", "[y/N]? \n$ "));
     settle();
     let state = mask::text(&state(), keep);
     stop_all();
