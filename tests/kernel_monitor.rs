@@ -534,9 +534,27 @@ fn a_daemon_has_its_file_and_there_is_one_that_shares() {
     drop(beside);
     sh(&format!("kill {pid}"));
     wait_until(LONG, "the daemon is gone", || !fs::exists(format!("/proc/{pid}")).unwrap());
-    let id =
-        run(env!("CARGO_BIN_EXE_mdadm"), &["--monitor", "--daemonise", "--no-sharing", "/dev/md0"], "").ok().stdout;
-    assert!(id.trim().parse::<u32>().is_ok(), "{id}");
+    // Names may begin in the directory where it was started, also those that are used later.
+    sh("mkdir /mnt/here; printf '#!/bin/bash\\necho $1 >>calls\\n' >/mnt/here/run; chmod +x /mnt/here/run");
+    let start = format!(
+        "cd /mnt/here; {} --monitor --daemonise --no-sharing --program=./run --metrics=md.prom --config=conf /dev/md0",
+        env!("CARGO_BIN_EXE_mdadm")
+    );
+    let id = sh(&start).trim().to_owned();
+    assert!(id.parse::<u32>().is_ok(), "{id}");
+    wait_until(LONG, "it looks", || fs::exists("/mnt/here/md.prom").unwrap());
+    let calls = || fs::read_to_string("/mnt/here/calls").unwrap_or_default();
+    wait_until(LONG, "the program is run", || calls() == "DegradedArray\n");
+    fs::write("/mnt/here/conf", "MONITORDELAY 1\nMAILADDR root\n").unwrap();
+    mail_sink();
+    sh(&format!(
+        "kill -HUP {id}; {0} --quiet /dev/md0 --remove {1}; wipefs -aq {1}; {0} --quiet /dev/md0 --add {1}",
+        env!("CARGO_BIN_EXE_mdadm"),
+        d[1]
+    ));
+    wait_until(LONG, "its rebuild is told", || calls().contains("SpareActive"));
+    mdadm(&format!("/dev/md0 --fail {}", d[1])).ok();
+    wait_until(LONG, "by the new configuration", || fs::read_to_string("/mnt/mails").unwrap().contains("Fail event"));
     sh(&format!("kill {id}"));
 }
 

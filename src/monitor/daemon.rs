@@ -21,14 +21,14 @@ pub enum Role {
     Daemon,
 }
 
-/// Goes on in the background. The parent says the daemon's id, on stdout or in the file.
+/// Goes on in the background. The parent says the daemon's id, on stdout or in the file. The directory stays, as in the
+/// reference: names of programs and files may begin there.
 ///
 /// # Errors
 /// What the kernel reports.
 pub fn daemonise(pid_file: Option<&Path>) -> io::Result<Role> {
     let Some(child) = fork_single()? else {
         nix::unistd::setsid()?;
-        std::env::set_current_dir("/")?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
         nix::unistd::dup2_stdin(&null)?;
         nix::unistd::dup2_stdout(&null)?;
