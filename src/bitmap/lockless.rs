@@ -20,7 +20,7 @@ pub const DEFAULT_ROOM_SECTORS: u32 = 256;
 pub const MIN_ROOM_SECTORS: u32 = 8;
 /// Room where the bitmap superblock records none, in sectors: what is left of the 4 KiB behind a v1.x superblock
 /// (kernel `super_1_validate`, `default_space`).
-const UNRECORDED_ROOM_SECTORS: u64 = (4096 - 1024) / SECTOR_BYTES;
+pub const UNRECORDED_ROOM_SECTORS: u32 = 6;
 /// The kernel reads and writes the bitmap in pages.
 const PAGE_BYTES: u64 = 4096;
 /// Bytes of the largest bitmap that the kernel can hold: it wants 128 bytes for each page, in one piece of at most 4 MiB
@@ -215,7 +215,7 @@ pub struct ChunkChoice {
 #[must_use]
 pub fn kernel_chunk(sync_sectors: u64, sectors_reserved: u32) -> ChunkChoice {
     let space = match sectors_reserved {
-        0 => UNRECORDED_ROOM_SECTORS * SECTOR_BYTES,
+        0 => u64::from(UNRECORDED_ROOM_SECTORS) * SECTOR_BYTES,
         // The kernel passes it through an int: from 2^31 on it is huge, and all fit.
         n if n > i32::MAX as u32 => u64::MAX,
         n => u64::from(n) * SECTOR_BYTES,

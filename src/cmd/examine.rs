@@ -20,6 +20,8 @@ use crate::host::devmap::DevMap;
 use crate::kernel::clock;
 use crate::output::escape;
 use crate::output::examine::{self, Examined, Member, MemberBitmap, OldMember, What};
+use crate::plan::startable;
+use crate::superblock::Version;
 use crate::superblock::foreign::{self, Found, Table};
 use crate::superblock::v0::{self, DiskV0, MAX_DISKS, SuperV0};
 use crate::superblock::v1::{self, Minor, SuperV1};
@@ -280,8 +282,12 @@ fn old_member(sb: SuperV0, ask: &Ask) -> OldMember {
 }
 
 fn member(dev: &dyn ReadAt, minor: Minor, sb: SuperV1, homehost: Option<&str>) -> Member {
+    let read = summary::read(dev, &sb);
+    let why = read.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let found = read.as_ref().map(Option::as_ref).map_err(|_| why.as_str()).transpose();
+    let odd = startable::oddities(&sb, Version::V1(minor), found, dev.size());
     let bitmap =
-        match summary::read(dev, &sb) {
+        match read {
             Ok(None) => None,
             Ok(Some(summary)) => {
                 let counts = if summary.kind == Kind::Lockless { summary::counts(dev, &summary) } else { Ok(None) };
@@ -296,6 +302,7 @@ fn member(dev: &dyn ReadAt, minor: Minor, sb: SuperV1, homehost: Option<&str>) -
         minor,
         device_sectors: dev.size().sectors(),
         bitmap,
+        odd,
         created: when(sb.ctime()),
         updated: when(sb.utime()),
         homehost: homehost.map(str::to_owned),

@@ -52,6 +52,8 @@ pub struct Member {
     pub device_sectors: Sectors,
     /// Its bitmap, where it has one.
     pub bitmap: Option<MemberBitmap>,
+    /// What is odd about its bitmap.
+    pub odd: Vec<String>,
     /// Creation time in local time, as `asctime` prints it.
     pub created: String,
     /// Time of the last update likewise.

@@ -7,7 +7,7 @@ mod text;
 
 use crate::bitmap::bits::NodeBitmap;
 use crate::bitmap::compare::Difference;
-use crate::bitmap::header::BitmapSuper;
+use crate::bitmap::header::{BitmapSuper, state};
 use crate::bitmap::lockless::{ChunkChoice, StateCounts};
 use crate::bitmap::ranges::{Cover, Runs};
 use crate::level::Level;
@@ -29,6 +29,8 @@ pub struct BitmapView {
     pub member: Option<MemberFacts>,
     /// Whether bits were counted: not with `--brief`.
     pub counted: bool,
+    /// What is odd about it.
+    pub odd: Vec<String>,
     /// What the chunks are; `None` where they could not, or were not to be read.
     pub body: Option<Body>,
 }
@@ -119,7 +121,8 @@ impl BitmapView {
     pub fn is_stale(&self) -> Option<bool> {
         let member = self.member.filter(|_| self.is_in_use())?;
         let live = matches!(&self.body, Some(Body::Lockless(b)) if b.running.is_some() || b.disk.is_none());
-        (!live).then_some(self.sb.events() < member.newest_events.max(member.events))
+        let behind = self.sb.events() < member.newest_events.max(member.events);
+        (!live).then_some(behind || self.sb.state() & state::STALE != 0)
     }
 
     /// Whether the kernel keeps this copy: it does on active members only.

@@ -24,8 +24,10 @@ fn one(candidate: &Candidate) -> Option<BitmapMap> {
     let Content::Member(member) = &candidate.content else { return None };
     let Some(Ok(bitmap)) = &member.bitmap else { return None };
     let device = RealDevice::open(&candidate.path, Access::Read).ok()?;
-    // It contradicts itself then: nothing it says counts.
-    if bitmap.first_use && startable::check(&member.sb, member.version, Some(bitmap), device.size()).is_err() {
+    // It contradicts itself then, or is another array's: nothing it says counts.
+    let lockless = bitmap.kind == Kind::Lockless;
+    let believed = !lockless || startable::believable(&member.sb, member.version, bitmap, device.size()).is_ok();
+    if !believed || bitmap.sb.uuid() != member.sb.set_uuid() {
         return None;
     }
     let (chunk_bytes, states) =

@@ -76,7 +76,7 @@ fn content(host: &Host, path: &Path, device: &RealDevice, once: &ReadOnce<'_>, w
 
 /// A member that does the kernel no harm, or whose bitmap is given up.
 fn startable(member: Member, device: &RealDevice, wishes: &Wishes) -> Content {
-    let bitmap = member.bitmap.as_ref().and_then(|b| b.as_ref().ok());
+    let bitmap = member.bitmap.as_ref().map(|b| b.as_ref().map_err(String::as_str));
     let verdict = match wishes.update {
         Some(Update::NoBitmap | Update::Bitmap(_)) => Ok(()),
         _ => startable::check(&member.sb, member.version, bitmap, device.size()),

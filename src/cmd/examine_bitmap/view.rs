@@ -7,13 +7,15 @@ use super::find::Found;
 use crate::bitmap::header::Kind;
 use crate::bitmap::lockless::{self, ChunkChoice, ChunkState, StateCounts};
 use crate::bitmap::ranges::{Cover, Runs, Stripes};
-use crate::bitmap::{BitmapError, bits};
+use crate::bitmap::{BitmapError, bits, summary};
 use crate::cli::request::MiscRequest;
 use crate::device::ReadAt;
 use crate::host::Host;
 use crate::level::Level;
 use crate::output::examine_bitmap::map::Cells;
 use crate::output::examine_bitmap::{BitmapView, Body, Chunks, LocklessView, MemberFacts, Running};
+use crate::plan::startable;
+use crate::superblock::Version;
 use crate::superblock::v1::{Minor, Role, SuperV1, feature};
 use crate::sysfs::attr;
 use crate::units::SECTOR_BYTES;
@@ -26,7 +28,7 @@ pub fn view(host: &Host, request: &MiscRequest, found: &Found, shown: String, ne
     // As in the reference, both mean: no counts.
     let brief = (common.brief > 0 || common.scan) && !common.json;
     let (device, sb) = (shown.clone(), found.sb.clone());
-    let mut view = BitmapView { device, start: found.start, sb, member, counted: !brief, body: None };
+    let mut view = BitmapView { device, start: found.start, sb, member, counted: !brief, odd: odd(found), body: None };
     let read = match found.sb.kind() {
         Err(_) => {
             let version = found.sb.version();
@@ -57,6 +59,15 @@ pub fn view(host: &Host, request: &MiscRequest, found: &Found, shown: String, ne
         errors.push(format!("{shown}: {e}"));
     }
     Examined { shown, view: Some(view), errors }
+}
+
+/// Of an array that does not run; what the kernel runs is its own.
+fn odd(found: &Found) -> Vec<String> {
+    let Some((minor, sb)) = found.member.as_ref().filter(|_| found.array.is_none()) else { return Vec::new() };
+    match summary::read(&found.dev, sb) {
+        Ok(Some(read)) => startable::oddities(sb, Version::V1(*minor), Some(Ok(&read)), found.dev.size()),
+        _ => Vec::new(),
+    }
 }
 
 fn facts(sb: &SuperV1, newest: &HashMap<Uuid, u64>) -> MemberFacts {

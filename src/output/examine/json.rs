@@ -200,7 +200,9 @@ impl Member {
         let offset = signed(i64::from(self.sb.bitmap_offset()));
         let (summary, counts) = match bitmap {
             MemberBitmap::Known { summary, counts } => (summary, counts),
-            MemberBitmap::Broken(e) => return json!({ "error": e.to_string(), "offset_bytes": offset }),
+            MemberBitmap::Broken(e) => {
+                return json!({ "error": e.to_string(), "offset_bytes": offset, "faults": self.odd });
+            }
         };
         let states = match counts {
             Some(Counts::States(s)) => Some(s),
@@ -219,6 +221,7 @@ impl Member {
             "type": kind,
             "offset_bytes": offset,
             "first_use": summary.first_use,
+            "faults": self.odd,
             "chunk_bytes": summary.chunk_bytes,
             "chunks": summary.chunks,
             "states": states.map(states_object),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Member, MemberBitmap};
-use crate::bitmap::header::Kind;
+use crate::bitmap::header::{Kind, state};
 use crate::bitmap::lockless::ChunkState;
 use crate::bitmap::summary::{BitmapSummary, Counts};
 use crate::superblock::v1::{OldestKernel, oldest_kernel};
@@ -48,6 +48,27 @@ impl Member {
                 .chain(invalid)
                 .collect();
             let _ = writeln!(out, "  Bitmap States : {}", words.join(", "));
+        }
+    }
+
+    /// What is odd about the bitmap.
+    pub(super) fn odd_lines(&self, out: &mut String) {
+        if let Some((summary, _)) = self.lockless()
+            && self.sb.is_in_sync()
+            && !summary.first_use
+        {
+            let (events, array) = (summary.sb.events(), self.sb.events());
+            let what = match events < array {
+                true => format!("its events, {events}, are behind the member's, {array}"),
+                false if summary.sb.state() & state::STALE != 0 => "it says so itself".to_owned(),
+                false => String::new(),
+            };
+            if !what.is_empty() {
+                let _ = writeln!(out, "   Bitmap Fault : out of date: {what}; all written chunks are resynced");
+            }
+        }
+        for why in &self.odd {
+            let _ = writeln!(out, "   Bitmap Fault : {why}");
         }
     }
 

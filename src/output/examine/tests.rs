@@ -14,6 +14,7 @@ fn member(sb: SuperV1) -> Member {
         sb,
         device_sectors: Sectors(24 * MIB),
         bitmap: None,
+        odd: Vec::new(),
         created: "Sun Aug  7 21:15:49 2022".into(),
         updated: "Sun Aug  7 21:15:50 2022".into(),
         homehost: Some("host1".into()),

@@ -71,6 +71,7 @@ impl Member {
         self.geometry(out);
         self.roles(out);
         self.lockless_lines(out);
+        self.odd_lines(out);
         if verbose {
             self.kernel_line(out);
         }

@@ -44,6 +44,7 @@ pub fn object(view: &BitmapView, error: Option<&str>) -> Value {
         "nodes": clustered.then(|| sb.nodes()),
         "cluster_name": clustered.then(|| escape::text(&sb.cluster_name())),
         "member": member(view),
+        "faults": view.odd,
     });
     let body = match &view.body {
         Some(Body::Bits(nodes)) => bits(nodes, clustered),

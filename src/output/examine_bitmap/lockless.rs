@@ -43,6 +43,7 @@ pub(super) fn text(out: &mut String, view: &BitmapView) {
     if let Some(note) = not_in_use(view) {
         line(out, "In Use", note);
     }
+    view.odd.iter().for_each(|why| line(out, "Fault", why));
     let Some(Body::Lockless(body)) = &view.body else { return };
     line(out, "Chunks", body.chunks.choice().chunks);
     if let Some(running) = &body.running {
@@ -119,7 +120,10 @@ fn resync(out: &mut String, view: &BitmapView, body: &LocklessView) {
     let stale = view.is_stale() == Some(true);
     if stale && let Some(member) = view.member {
         let (bitmap, newest) = (view.sb.events(), member.newest_events.max(member.events));
-        let what = format!("events {bitmap}, the array's {newest}: all written chunks need a resync");
+        let what = match bitmap < newest {
+            true => format!("events {bitmap}, the array's {newest}: all written chunks need a resync"),
+            false => "it says so itself: all written chunks need a resync".to_owned(),
+        };
         line(out, "Out Of Date", what);
     }
     if !view.is_in_use() && body.running.is_none() {

@@ -18,6 +18,7 @@ use crate::plan::bitmap_place::{chunk_in_room, internal_room, lockless_room};
 use crate::plan::create::sizing::sync_sectors;
 use crate::plan::grow::space::{self, Gap, Lies, LocklessPlace};
 use crate::plan::member_areas::{add_log, bitmap_room, drop_log, has_log};
+use crate::plan::startable;
 use crate::superblock::Version;
 use crate::superblock::v1::{Minor, SuperV1, feature};
 use crate::units::{SECTOR_BYTES, Sectors};
@@ -92,6 +93,10 @@ pub(super) fn convert(
     };
     for i in to.counted {
         let (Some(m), Some(e)) = (members.get(i), edits.members.get_mut(i)) else { continue };
+        if matches!(&m.member.bitmap, Some(Ok(b)) if startable::log_is_overwritten(&m.member.sb, m.member.version, b)) {
+            drop_log(&mut e.sb);
+            e.what.push("its bad-block log, which the bitmap has overwritten, given up".to_owned());
+        }
         if target == BitmapTarget::None {
             let has = e.sb.has(feature::BITMAP_OFFSET);
             e.sb.set_feature_map(e.sb.feature_map() & !feature::BITMAP_OFFSET);

@@ -14,6 +14,7 @@ use crate::error::Refusal;
 use crate::kernel::md::disk;
 use crate::level::Level;
 use crate::plan::create::Node;
+use crate::plan::startable;
 use crate::plan::step::{DiskSpec, Plan, Step};
 use crate::superblock::Version;
 use crate::superblock::reshape::all_slots;
@@ -90,6 +91,10 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         Some(Update::Bitmap(target)) => target == BitmapTarget::Lockless,
         _ => lockless && sb.has(feature::BITMAP_OFFSET),
     };
+    if let Some(Ok(bitmap)) = best.member.bitmap.as_ref().filter(|_| lockless && wishes.update.is_none()) {
+        let over = startable::over_log(&sb, best.member.version, bitmap);
+        lines.extend(over.map(|why| Line::normal(format!("{}: {why}", wishes.shown))));
+    }
     if lockless {
         lines.extend(leave_spares_out(wishes, &sb, &members, &mut ranking));
     }

@@ -251,6 +251,12 @@ impl SuperV1 {
         self.feature_map() & bits == bits
     }
 
+    /// Whether it is in a slot, and not being rebuilt: the kernel reads the bitmaps of such members.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        matches!(self.role(), Role::Slot(_)) && !self.has(feature::RECOVERY_OFFSET)
+    }
+
     /// Whether there is a partial parity log: as made by mdadm, or as kept by the kernel.
     #[must_use]
     pub fn has_ppl(&self) -> bool {
