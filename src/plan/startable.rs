@@ -35,6 +35,11 @@ pub fn check(sb: &SuperV1, version: Version, bitmap: Bitmap<'_>, device: Bytes) 
         ));
     }
     Reshape::of(sb)?;
+    read_by_the_kernel(sb, version, bitmap, device)
+}
+
+/// Of the bitmap alone.
+fn read_by_the_kernel(sb: &SuperV1, version: Version, bitmap: Bitmap<'_>, device: Bytes) -> Result<(), String> {
     let without = |why: String| format!("{why}; --update=bitmap=none goes on without it, and resyncs the array");
     match bitmap {
         Some(Ok(bitmap)) if bitmap.kind == Kind::Lockless => {
@@ -166,7 +171,7 @@ fn lockless_says(sb: &SuperV1, version: Version, bitmap: &BitmapSummary) -> Resu
 /// All that is odd about a lockless bitmap, whether the array starts with it or not: for whoever looks at it.
 #[must_use]
 pub fn oddities(sb: &SuperV1, version: Version, bitmap: Bitmap<'_>, device: Bytes) -> Vec<String> {
-    let mut found: Vec<String> = check(sb, version, bitmap, device).err().into_iter().collect();
+    let mut found: Vec<String> = read_by_the_kernel(sb, version, bitmap, device).err().into_iter().collect();
     let Some(Ok(bitmap)) = bitmap.filter(|b| sb.is_in_sync() && b.is_ok_and(|b| b.kind == Kind::Lockless)) else {
         return found;
     };
