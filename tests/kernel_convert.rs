@@ -542,3 +542,47 @@ fn a_power_cut_before_any_step_of_a_conversion_costs_no_data() {
         cut_at_each_step("-l5 -n3 -c64", 3, ("lockless", "internal"));
     }
 }
+
+/// Two pages are free on each side of the log, where the bitmap and its slack take two in one piece: the log has to move.
+#[test]
+fn an_empty_bad_block_log_in_the_middle_of_the_room_is_moved_and_works_there() {
+    use std::os::unix::fs::FileExt;
+    if no_lockless() {
+        return;
+    }
+    let disks = vm::disks(2, 24 * MIB);
+    let all = disks.join(" ");
+    vm::reference(&format!("--create /dev/md0 --run --assume-clean --bitmap=none --data-offset=24K -l1 -n2 {all}"))
+        .ok();
+    mdadm("--stop /dev/md0").ok();
+    for disk in &disks {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(disk).unwrap();
+        let mut bytes = [0; mdadm::superblock::v1::SUPER_BYTES];
+        file.read_exact_at(&mut bytes, 4096).unwrap();
+        let mut sb = mdadm::superblock::v1::SuperV1::from_bytes(&bytes).unwrap();
+        sb.set_bblog_offset(20);
+        sb.update_csum();
+        file.write_all_at(sb.bytes(), 4096).unwrap();
+        file.sync_all().unwrap();
+    }
+    mdadm(&format!("--assemble /dev/md0 {all}")).ok();
+    write_pattern("/dev/md0", 0, DATA, 7);
+    let out = mdadm("--grow /dev/md0 --bitmap=lockless");
+    assert!(out.status == 1 && out.stderr.contains("--update=bitmap=lockless"), "{out:?}");
+    mdadm("--stop /dev/md0").ok();
+    let plan = mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --plan {all}")).ok().stdout;
+    assert!(plan.contains("its empty bad-block log moved"), "{plan}");
+    mdadm(&format!("--assemble /dev/md0 --update=bitmap=lockless --saved-metadata=none {all}")).ok();
+    let said = mdadm(&format!("-E {}", disks[1])).ok().stdout;
+    assert!(said.contains("512 entries available at offset 32 sectors") && !said.contains("Fault"), "{said}");
+    // What is in it from now on is there after a start, and the states are.
+    let bad = format!("/sys/block/md0/md/dev-{}/bad_blocks", &disks[1][5..]);
+    sh(&format!("echo '20000 8' > {bad}"));
+    write_pattern("/dev/md0", 0, MIB, 7);
+    mdadm("--stop /dev/md0").ok();
+    mdadm(&format!("--assemble /dev/md0 {all}")).ok();
+    assert_eq!(sh(&format!("cat {bad}")), "20000 8\n");
+    assert!(attr("md0", "llbitmap/bits").starts_with("unwritten 0\n"));
+    assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+}

@@ -469,3 +469,47 @@ fn members_that_overlap_or_cannot_be_written_are_refused_with_the_reason() {
     let out = mdadm("--create z --offline -R -l1 -n2 -b none /mnt/x /mnt/y");
     assert!(out.status == 1 && out.stderr.contains("/mnt/y is listed twice"), "{}", out.stderr);
 }
+
+/// What the kernel lets be seen of md0, by file; without what is the array's own.
+fn settings() -> std::collections::BTreeMap<String, String> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![std::path::PathBuf::from("/sys/block/md0/md"), "/sys/block/md0/queue".into()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix("/sys/block/md0").unwrap().display().to_string();
+            match std::fs::metadata(&path) {
+                Ok(meta) if meta.is_dir() => folders.extend((!name.ends_with("/block")).then_some(path)),
+                _ if name == "md/uuid" => {}
+                _ => drop(found.insert(name, std::fs::read_to_string(&path).unwrap_or_default())),
+            }
+        }
+    }
+    found
+}
+
+/// So it is as fast as that: there is nothing else that could make it slower (docs/bench.md).
+#[test]
+fn an_array_of_ours_runs_with_the_same_settings_as_one_of_the_reference() {
+    let disks = vm::disks(4, 24 * MIB);
+    for (level, count) in [(1, 2), (10, 4), (5, 3)] {
+        for bitmap in vm::bitmaps() {
+            let all = disks[..count].join(" ");
+            let line = format!("--create /dev/md0 --run -q --assume-clean -l{level} -n{count} --bitmap={bitmap} {all}");
+            let of = |program: fn(&str) -> vm::Output| {
+                program(&line).ok();
+                vm::wait_sync("md0");
+                vm::wait_until(std::time::Duration::from_secs(20), "it is clean", || {
+                    attr("md0", "array_state") == "clean"
+                });
+                let settings = settings();
+                mdadm("--stop /dev/md0").ok();
+                mdadm(&format!("--zero-superblock -q --saved-metadata=none {all}")).ok();
+                settings
+            };
+            let (ours, reference) = (of(mdadm), of(vm::reference));
+            assert!(ours.len() > 80 && ours.contains_key("md/level"), "{}", ours.len());
+            assert_eq!(ours, reference, "level {level}, bitmap {bitmap}");
+        }
+    }
+}

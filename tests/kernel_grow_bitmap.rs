@@ -112,12 +112,19 @@ fn parity_of_what_was_never_written_is_built_before_a_raid5_loses_its_bitmap() {
     if vm::lockless_is_refused() {
         return;
     }
+    for level in [5, 4] {
+        lose_the_bitmap(level);
+    }
+}
+
+fn lose_the_bitmap(level: u8) {
     let disks = vm::disks(4, 40 * MIB);
     // Random members: what is not built is wrong.
     for disk in &disks {
         sh(&format!("dd if=/dev/urandom of={disk} bs=1M count=40 status=none"));
     }
-    mdadm(&format!("--create /dev/md0 --run --level=5 --raid-devices=4 --bitmap=lockless {}", disks.join(" "))).ok();
+    mdadm(&format!("--create /dev/md0 --run --level={level} --raid-devices=4 --bitmap=lockless {}", disks.join(" ")))
+        .ok();
     write_pattern("/dev/md0", 3 * MIB, MIB, 7);
     vm::wait_sync("md0");
     let unwritten =
@@ -129,7 +136,7 @@ fn parity_of_what_was_never_written_is_built_before_a_raid5_loses_its_bitmap() {
     assert_eq!((attr("md0", "suspend_hi").as_str(), attr("md0", "sync_action").as_str()), ("0", "idle"));
     write_pattern("/dev/md0", 50 * MIB, MIB, 8);
     mdadm("--stop /dev/md0").ok();
-    assert_eq!(vm::Members::open_all(&files(&disks)).wrong_chunks(), [0; 0]);
+    assert_eq!(vm::Members::open_all(&files(&disks)).wrong_chunks(), [0; 0], "level {level}");
 }
 
 #[test]

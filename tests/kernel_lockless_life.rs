@@ -228,22 +228,35 @@ fn life(level: &'static str, slots: usize) {
 
 /// A spare would be taken as soon as a degraded raid10 starts, before anything can be marked.
 fn spares_wait() {
-    let disks = vm::disks(5, 16 * MIB);
-    let create = format!("--quiet --create /dev/md1 --run -l10 -n4 -x1 -b lockless {}", disks.join(" "));
-    mdadm(&create).ok();
-    assert!(attr("md1", "llbitmap/bits").starts_with("unwritten 0\n"));
-    sh("blkdiscard /dev/md1");
-    write_pattern("/dev/md1", 10 * MIB, 2 * MIB, 7);
-    mdadm("--stop /dev/md1").ok();
-    let out = mdadm(&format!("--assemble /dev/md1 --run {}", disks[1..].join(" "))).ok();
-    let spare = &disks[4];
-    assert!(out.stderr.contains(&format!("{spare} is not added to /dev/md1")), "{out:?}");
-    assert_eq!(attr("md1", "degraded"), "1");
-    mdadm(&format!("/dev/md1 --add {spare}")).ok();
-    vm::wait_sync("md1");
-    mdadm(&format!("/dev/md1 --fail {}", disks[1])).ok();
-    assert_eq!(verify_pattern("/dev/md1", 10 * MIB, 2 * MIB, 7), [0; 0]);
-    mdadm("--stop /dev/md1").ok();
+    // Half as far on the members, where the array's chunks at that distance are unwritten.
+    const AT: u64 = 66 * MIB;
+    let disks = vm::disks(5, 44 * MIB);
+    for one_by_one in [false, true] {
+        // The reference marks nothing, and what was never written is unwritten on disk too.
+        vm::reference(&format!("--create /dev/md1 --run -l10 -n4 -x1 -b lockless {}", disks.join(" "))).ok();
+        write_pattern("/dev/md1", AT, 2 * MIB, 7);
+        mdadm("--stop /dev/md1").ok();
+        let (there, spare) = (&disks[1..], &disks[4]);
+        let out = if one_by_one {
+            there.iter().for_each(|d| drop(mdadm(&format!("--incremental --quiet {d}")).ok()));
+            mdadm("--incremental --run --scan").ok()
+        } else {
+            mdadm(&format!("--assemble /dev/md1 --run {}", there.join(" "))).ok()
+        };
+        assert!(out.stderr.contains(&format!("{spare} is not added to /dev/md")), "{out:?}");
+        let md = sh("ls /sys/block | grep ^md").trim().to_owned();
+        assert_eq!(attr(&md, "degraded"), "1");
+        sh(&format!("! ls -d /sys/block/{md}/md/dev-{}", spare.trim_start_matches("/dev/")));
+        assert!(!attr(&md, "llbitmap/bits").starts_with("unwritten 0\n"));
+        mdadm(&if one_by_one { format!("--incremental {spare}") } else { format!("/dev/{md} --add {spare}") }).ok();
+        assert!(attr(&md, "llbitmap/bits").starts_with("unwritten 0\n"));
+        vm::wait_sync(&md);
+        assert_eq!(attr(&md, "degraded"), "0");
+        mdadm(&format!("/dev/{md} --fail {}", disks[1])).ok();
+        assert_eq!(verify_pattern(&format!("/dev/{md}"), AT, 2 * MIB, 7), [0; 0]);
+        mdadm(&format!("--stop /dev/{md}")).ok();
+        mdadm(&format!("--zero-superblock --quiet --saved-metadata=none {}", disks.join(" "))).ok();
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn the_bitmap_of_a_running_array_is_shown_drawn_and_listed() {
     if vm::lockless_is_refused() {
         return;
     }
-    let disks = raid5("");
+    let disks = raid5("--delay=1");
     write_pattern("/dev/md0", 8 * MIB, 3 * MIB, 5);
     vm::wait_sync("md0");
     let out = mdadm("--examine-bitmap /dev/md0").ok();
@@ -33,6 +33,17 @@ fn the_bitmap_of_a_running_array_is_shown_drawn_and_listed() {
     // 512 chunks count as written, which is the first 64 MiB of 400.
     assert!(grid.contains('.') && !grid.starts_with('.') && grid.ends_with('.'), "{map}");
     assert!(!map.contains('\x1b'), "{map}");
+
+    // What is clean in the kernel's memory is dirty on disk until something is written there.
+    mdadm("--grow /dev/md0 --bitmap-idle=1").ok();
+    let clean = || attr("md0", "llbitmap/bits").contains("clean 512\ndirty 0\n");
+    vm::wait_until(std::time::Duration::from_secs(30), "what was written is clean", clean);
+    let out = mdadm("-X /dev/md0").ok().stdout;
+    assert!(out.contains("Resync : nothing, if the array started now"), "{out}");
+    assert!(
+        out.contains("After A Crash : 512 chunks, 32768 KiB of each member, 65536 KiB of the array would be"),
+        "{out}"
+    );
 
     let ranges = mdadm("-X --ranges /dev/md0").ok().stdout;
     assert!(ranges.contains(" 0-511 : "), "{ranges}");

@@ -152,6 +152,17 @@ impl LocklessView {
         Some((counts.resync_chunks(stale), bytes))
     }
 
+    /// Chunks and bytes of the sync range that would be resynced if a running array crashed now and went by its members; `None` where that
+    /// is no more than the kernel's states say.
+    #[must_use]
+    pub fn crash_resync(&self) -> Option<(u64, u64)> {
+        let kernel = self.running.as_ref()?.counts?.resync_chunks(false);
+        let disk = self.disk?;
+        let chunks = disk.resync_chunks(false);
+        let bytes = disk.resync_bytes(false, self.cover.sync_bytes / 512, self.cover.chunk_bytes);
+        (chunks > kernel).then_some((chunks, bytes))
+    }
+
     /// Whether the member says the same as the kernel; `None` where one of them is not known.
     #[must_use]
     pub fn agrees(&self) -> Option<bool> {

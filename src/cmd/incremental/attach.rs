@@ -24,11 +24,13 @@ use crate::host::devmap::block_dev;
 use crate::host::kernel_log;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::{self, TypedName};
+use crate::level::Level;
 use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::create::Node;
 use crate::plan::incremental::{Decision, Facts, Named, Outcome, decide};
+use crate::plan::known_faults;
 use crate::plan::policy::{Action, allowed};
 use crate::plan::step::Plan;
 use crate::superblock::Version;
@@ -295,8 +297,17 @@ pub fn tell(req: &IncrementalRequest, d: &Decision) {
 
 /// Starts the array. What was added stays added where that fails.
 pub fn start(session: &mut Session<'_>, host: &Host, devname: &str, d: &Decision) -> Result<(), ApplyError> {
-    kernel_log::mark_start(&host.dev, devname, d.sb.events());
     session.keep = true;
+    if d.lockless {
+        // Nobody is there to say --force: --assemble takes it.
+        let level = Level::from_raw(d.sb.level_raw());
+        let warned = known_faults::warning(&host.release(), level, d.degraded, false).map_err(|refusal| {
+            let mut lines = refusal.lines.into_iter();
+            ApplyError { line: lines.next().unwrap_or_default(), after: lines.collect() }
+        })?;
+        warned.iter().for_each(complain);
+    }
+    kernel_log::mark_start(&host.dev, devname, d.sb.events());
     session.apply(&d.start)
 }
 

@@ -3,7 +3,7 @@
 use super::array::Found;
 use super::attach::Attach;
 use crate::cmd::apply::Session;
-use crate::cmd::manage;
+use crate::cmd::{manage, unwritten};
 use crate::error::{Exit, Refusal};
 use crate::host::map::MapLock;
 use crate::kernel::md::disk;
@@ -57,12 +57,22 @@ fn spare(attach: &Attach<'_>, node: &Node, m: &Member, array: crate::host::node:
     }
     let spec = DiskSpec { number: int(m.sb.dev_number()), major: int(major), minor: int(minor), raid_disk: -1, state };
     let step = Step::AddDisk { devname: node.devname.clone(), device: attach.device.to_owned(), spec };
-    let plan = Plan { steps: vec![step] };
+    let mut plan = Plan { steps: vec![step] };
+    let sysfs = array.sysfs.clone();
+    let marks = unwritten::before_rebuild(attach.host, &array);
+    if let Some(marks) = &marks {
+        plan.steps.splice(0..0, marks.first.steps.clone());
+    }
     if attach.req.common.plan {
         crate::cmd::print::out(&crate::cmd::save::shown(attach.host, &attach.req.common, &plan));
         return Ok(());
     }
     let mut session = Session::new(attach.host, &attach.req.common);
     session.array = Some(array);
-    session.apply(&plan).map_err(|e| super::attach::not_added(e, attach.device, node, false))
+    session.apply(&plan).map_err(|e| super::attach::not_added(e, attach.device, node, false))?;
+    // What was discarded meanwhile.
+    match marks.filter(|marks| marks.shown && unwritten::unwritten(&sysfs) != Some(0)) {
+        Some(marks) => session.apply(&marks.all).map_err(|e| super::attach::not_added(e, attach.device, node, false)),
+        None => Ok(()),
+    }
 }

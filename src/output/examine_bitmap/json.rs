@@ -146,6 +146,8 @@ fn lockless(view: &BitmapView, body: &LocklessView) -> Value {
         "resync_chunks": resync.map(|r| r.0),
         "resync_bytes": resync.map(|r| r.1),
         "array_resync_bytes": resync.and_then(|r| body.cover.stripes.map_or(Some(r.1), |s| r.1.checked_mul(s.data_members))),
+        "crash_resync_chunks": body.crash_resync().map(|r| r.0),
+        "crash_resync_bytes": body.crash_resync().map(|r| r.1),
         "resync_limit_kib_per_second": body.resync_limit,
         "resync_seconds": resync.zip(body.resync_limit.filter(|k| *k > 0)).map(|(r, kib)| (r.1 / 1024).div_ceil(kib)),
         "differs_from": body.differs.iter().map(|(other, d)| {

@@ -150,6 +150,24 @@ fn resync(out: &mut String, view: &BitmapView, body: &LocklessView) {
         }
         None => {}
     }
+    after_crash(out, body);
+}
+
+/// What is on the members lags behind what the kernel knows: a crash makes that count.
+fn after_crash(out: &mut String, body: &LocklessView) {
+    if let Some((chunks, bytes)) = body.crash_resync() {
+        let wide = bytes.saturating_mul(body.cover.stripes.map_or(1, |s| s.data_members));
+        let of = if body.cover.stripes.is_some() {
+            format!(" of each member, {} of the array", kib(wide))
+        } else {
+            String::new()
+        };
+        line(
+            out,
+            "After A Crash",
+            format_args!("{chunks} chunks, {}{of} would be resynced: the states on disk lag behind", kib(bytes)),
+        );
+    }
 }
 
 /// `0:05`, `1:02:03`

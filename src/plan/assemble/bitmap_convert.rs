@@ -17,7 +17,7 @@ use crate::output::lockless_cost;
 use crate::plan::bitmap_place::{chunk_in_room, internal_room, lockless_room};
 use crate::plan::create::sizing::sync_sectors;
 use crate::plan::grow::space::{self, Gap, Lies, LocklessPlace};
-use crate::plan::member_areas::{add_log, bitmap_room, drop_log, has_log};
+use crate::plan::member_areas::{PAGE_SECTORS, add_log, bitmap_room, drop_log, has_log};
 use crate::plan::startable;
 use crate::superblock::Version;
 use crate::superblock::v1::{Minor, SuperV1, feature};
@@ -29,6 +29,8 @@ use rescale::{Known, in_doubt, known, rescaled, rescaled_bits};
 const LOCKLESS_DELAY: u32 = 30;
 /// The daemon's period of an internal one.
 const INTERNAL_DELAY: u32 = 5;
+/// Sectors of a bad-block log.
+const LOG_SECTORS: i64 = PAGE_SECTORS as i64;
 const PAGE_BYTES: usize = 4096;
 
 /// What stays the same for all members.
@@ -211,14 +213,16 @@ impl Conversion<'_> {
             Some(coarsest) => lockless_room(Sectors(sync), coarsest)?,
         };
         let exactly = asked.is_some_and(|c| c != lockless::FINEST);
-        let find = |with_logs, exactly| space::lockless_place(minor, &self.free(with_logs), sync, wanted, exactly);
-        if let Some(place) = find(true, exactly) {
-            return Ok((place, false));
+        let find = |free: &[Gap], exactly| space::lockless_place(minor, free, sync, wanted, exactly);
+        let without_logs = self.free(false);
+        // Rather with room for the logs behind it than with none.
+        let beside_logs: Vec<Gap> = without_logs.iter().map(|(from, to)| (*from, to - LOG_SECTORS)).collect();
+        for (free, moved) in [(self.free(true), false), (beside_logs, true), (without_logs.clone(), true)] {
+            if let Some(place) = find(&free, exactly) {
+                return Ok((place, moved));
+            }
         }
-        if let Some(place) = find(false, exactly) {
-            return Ok((place, true));
-        }
-        Err(match (asked, find(false, false)) {
+        Err(match (asked, find(&without_logs, false)) {
             (Some(asked), Some(place)) => Refusal::new(format!(
                 "{}: --bitmap-chunk={}K needs more room than there is on the members: {}K can be had; nothing was changed",
                 self.wishes.shown,

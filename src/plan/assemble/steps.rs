@@ -96,7 +96,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         lines.extend(over.map(|why| Line::normal(format!("{}: {why}", wishes.shown))));
     }
     if lockless {
-        lines.extend(leave_spares_out(wishes, &sb, &members, &mut ranking));
+        lines.extend(leave_spares_out(&wishes.shown, &sb, &members, &mut ranking));
     }
     lines.extend(journal(wishes, &sb, &ranking).map_err(|r| (lines.clone(), r))?);
     let start = start(wishes, &sb, &ranking);
@@ -120,7 +120,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
 
 /// A rebuild of a raid10 with a lockless bitmap leaves out data where chunks are unwritten (`plan::mark`), and a spare would be
 /// taken at once.
-fn leave_spares_out(wishes: &Wishes, sb: &SuperV1, members: &[Matched<'_>], ranking: &mut Ranking) -> Vec<Line> {
+pub(crate) fn leave_spares_out(shown: &str, sb: &SuperV1, members: &[Matched<'_>], ranking: &mut Ranking) -> Vec<Line> {
     let degraded = ranking.active(all_slots(sb)).contains(&false);
     let mut lines = Vec::new();
     if sb.level_raw() != Level::Raid10.raw() || !degraded {
@@ -129,7 +129,7 @@ fn leave_spares_out(wishes: &Wishes, sb: &SuperV1, members: &[Matched<'_>], rank
     for (m, verdict) in members.iter().zip(&mut ranking.verdicts) {
         if *verdict == Verdict::Spare {
             *verdict = Verdict::Useless;
-            let (shown, path) = (&wishes.shown, m.candidate.path.display());
+            let path = m.candidate.path.display();
             lines.push(Line::normal(format!(
                 "{path} is not added to {shown}: the kernel would leave out data when it rebuilds a raid10 with a lockless bitmap; mdadm \
                  {shown} --add {path} does it right"

@@ -18,7 +18,7 @@ use super::assemble::naming::member;
 use super::assemble::rank::{Ranking, Verdict, rank};
 use super::assemble::reshape::turn_the_rest;
 use super::assemble::settings;
-use super::assemble::steps::{add, write};
+use super::assemble::steps::{add, leave_spares_out, write};
 use super::assemble::table;
 use super::assemble::{Candidate, Line, Matched};
 use super::bitmap_file::FileFacts;
@@ -104,6 +104,8 @@ pub struct Decision {
     pub sb: SuperV1,
     /// Its bitmap is lockless.
     pub lockless: bool,
+    /// Slots are empty.
+    pub degraded: bool,
 }
 
 /// Judges the members that are there and makes the plans.
@@ -154,6 +156,9 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
         lines.append(&mut ranking.lines);
         lines.append(&mut edits.lines);
     }
+    if starts && lockless {
+        lines.extend(leave_spares_out(&facts.node.path.display().to_string(), &best, &members, &mut ranking));
+    }
     let make = Maker { facts, all: &all, members: &members, ranking: &ranking, edits: &edits };
     let mut attach = make.attach(newest, lockless, starts);
     let mut start = if starts { make.start(newest, outcome) } else { Plan::default() };
@@ -168,7 +173,8 @@ pub fn decide(facts: &Facts<'_>) -> Result<Decision, Refusal> {
         attach.steps.push(Step::Uevent { devname: facts.node.devname.clone() });
     }
     let version = members.get(ranking.chosen).map(|m| m.member.version);
-    Ok(Decision { lines, attach, start, outcome, version, sb: best, lockless })
+    let degraded = ranking.active(reshape::all_slots(&best)).contains(&false);
+    Ok(Decision { lines, attach, start, outcome, version, sb: best, lockless, degraded })
 }
 
 /// The devices that are members, with their places in the list.
