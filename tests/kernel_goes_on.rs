@@ -4,9 +4,13 @@
 mod vm;
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use mdadm::backup::{Header, Window};
+use mdadm::uuid::Uuid;
 
 use vm::{MIB, attr, disks, mdadm, reference, set_attr, sh, verify_pattern, wait_until, write_pattern};
 
@@ -437,4 +441,152 @@ fn a_reshape_goes_back_to_where_it_came_from() {
 
 fn sync_speed_up() {
     vm::sync_speed(1_000_000, 2_000_000);
+}
+
+fn put_away(all: &[String]) {
+    mdadm("--stop /dev/md0").ok();
+    all.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}"))));
+}
+
+/// A raid5 of three with a spare, whose reshape to four has come so far that `sync_max` allows, and nobody looks after it.
+fn grow_in_place(options: &str, all: &[String], sync_max: &str) {
+    reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n3 -l5 {options} -b none {}", all[..3].join(" "))).ok();
+    reference(&format!("/dev/md0 --add {}", all[3])).ok();
+    write_pattern("/dev/md0", 0, DATA, 7);
+    for (name, value) in
+        [("sync_action", "frozen"), ("sync_max", sync_max), ("raid_disks", "4"), ("sync_action", "reshape")]
+    {
+        set_attr("md0", name, value);
+    }
+}
+
+fn uuid_of(device: &str) -> Uuid {
+    let export = mdadm(&format!("--examine --export {device}")).ok().stdout;
+    Uuid::parse(export.lines().find_map(|l| l.strip_prefix("MD_UUID=")).unwrap()).unwrap()
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn what_was_cut_before_its_first_step_is_what_it_was_before() {
+    let all = disks(4, 24 * MIB);
+    let listed = all.join(" ");
+    for (n, options) in ["-e 1.0 -z 22M", "-e 0.90 -z 20M"].into_iter().enumerate() {
+        grow_in_place(options, &all, "0");
+        wait_until(Duration::from_secs(20), "it is written down", || {
+            mdadm(&format!("--examine {}", all[0])).stdout.contains("Reshape pos")
+        });
+        let uuid = uuid_of(&all[0]);
+        mdadm("--stop /dev/md0").ok();
+        let refused = mdadm(&format!("--assemble /dev/md0 {listed}"));
+        assert!(refused.status == 1 && refused.stderr.contains("no copy of that was found"), "{refused:?}");
+        let how = if n == 0 {
+            let nothing = Header { uuid, mtime: now(), at: 0, windows: Vec::new(), data_crc: None };
+            fs::write(BACKUP, nothing.bytes()).unwrap();
+            format!("--backup-file={BACKUP}")
+        } else {
+            "--invalid-backup --backup-file=/mnt/none".to_owned()
+        };
+        let back = mdadm(&format!("--assemble {how} /dev/md0 {listed}")).ok();
+        assert!(back.stderr.contains("nothing of its reshape had moved yet"), "{back:?}");
+        let is_whole = || {
+            assert_eq!(["raid_disks", "degraded", "reshape_position"].map(|a| attr("md0", a)), ["3", "0", "none"]);
+            assert!(vm::mdstat().contains("(S)"), "{}", vm::mdstat());
+            assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        };
+        is_whole();
+        mdadm("--stop /dev/md0").ok();
+        mdadm(&format!("--assemble /dev/md0 {listed}")).ok();
+        is_whole();
+        put_away(&all);
+    }
+}
+
+/// As mdadm 4.6 keeps copies where there is a spare: behind the data of the new member, with a header at its end.
+#[test]
+fn copies_on_a_new_member_are_put_back() {
+    let all = disks(4, 24 * MIB);
+    let (step, saved) = (3 * 128, 4 * 3 * 128);
+    reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n3 -l5 -e 1.0 -z 22M -b none {}", all[..3].join(" ")))
+        .ok();
+    write_pattern("/dev/md0", 0, DATA, 7);
+    let first = fs::File::open("/dev/md0").unwrap();
+    let mut data = vec![0; saved * 512];
+    first.read_exact_at(&mut data, 0).unwrap();
+    drop(first);
+    put_away(&all);
+    grow_in_place("-e 1.0 -z 22M", &all, "128");
+    wait_until(Duration::from_secs(20), "one step is written down", || {
+        attr("md0", "reshape_position") == step.to_string()
+    });
+    let (uuid, size) = (uuid_of(&all[0]), attr("md0", "component_size").parse::<u64>().unwrap() * 2);
+    mdadm("--stop /dev/md0").ok();
+    let windows = vec![Window { kept_at: 0, start: 0, len: saved as u64 }];
+    let header = Header { uuid, mtime: now(), at: 0, windows, data_crc: None };
+    let new = fs::File::options().write(true).open(&all[3]).unwrap();
+    new.write_all_at(&data, (size - 8 - saved as u64) * 512).unwrap();
+    // Without our sums, as mdadm 4.6 writes it.
+    new.write_all_at(&header.bytes()[..256], (size - 8) * 512).unwrap();
+    new.sync_all().unwrap();
+    let put_back = mdadm(&format!("--assemble /dev/md0 {}", all.join(" "))).ok();
+    assert!(put_back.stderr.contains(&format!("restoring critical section from {}", all[3])), "{put_back:?}");
+    assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+    vm::wait_sync("md0");
+    assert_eq!(["raid_disks", "reshape_position"].map(|a| attr("md0", a)), ["4", "none"]);
+    assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+}
+
+#[test]
+fn what_was_cut_in_its_last_window_is_done_with_its_copy_and_without_it_only_if_told_so() {
+    let all = disks(4, 24 * MIB);
+    let listed = all.join(" ");
+    // The last two steps, of two members' data each: what comes next overwrites itself.
+    let left = 2 * 2 * 128;
+    for (options, with_copy) in [("-e 0.90 -z 20M", true), ("-e 1.0 -z 20M", true), ("-e 1.0 -z 20M", false)] {
+        reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n4 -l5 {options} -b none {listed}")).ok();
+        write_pattern("/dev/md0", 0, DATA, 7);
+        let mut data = vec![0; left as usize * 512];
+        fs::File::open("/dev/md0").unwrap().read_exact_at(&mut data, 0).unwrap();
+        let size = attr("md0", "component_size").parse::<u64>().unwrap() * 2;
+        let set = [
+            ("array_size", (size).to_string()),
+            ("sync_action", "frozen".into()),
+            ("reshape_direction", "backwards".into()),
+            ("raid_disks", "3".into()),
+            ("sync_max", (size - left / 2).to_string()),
+            ("sync_action", "reshape".into()),
+        ];
+        let wanted = |name: &str| !(options.contains("0.90") && name == "reshape_direction");
+        set.iter().filter(|(name, _)| wanted(name)).for_each(|(name, value)| set_attr("md0", name, value));
+        let there = || mdadm(&format!("--examine {}", all[3])).stdout.contains(&format!("pos'n : {}\n", left / 2));
+        wait_until(Duration::from_secs(30), "all but the last has moved", there);
+        let uuid = uuid_of(&all[0]);
+        mdadm("--stop /dev/md0").ok();
+        if with_copy {
+            let windows = vec![Window { kept_at: 8, start: 0, len: left }];
+            let header =
+                Header { uuid, mtime: now(), at: 0, windows, data_crc: Some(mdadm::saved::crc::crc32c(&data)) };
+            let file = [header.bytes().as_slice(), &[0; 4096 - 512], &data].concat();
+            fs::write(BACKUP, file).unwrap();
+            let done = mdadm(&format!("--assemble --backup-file={BACKUP} /dev/md0 {listed}")).ok();
+            assert!(done.stderr.contains("restoring critical section"), "{options}: {done:?}");
+            assert!(done.stderr.contains("all data of its reshape has moved"), "{done:?}");
+        } else {
+            let refused = mdadm(&format!("--assemble /dev/md0 {listed}"));
+            assert!(refused.status == 1 && refused.stderr.contains("--invalid-backup"), "{refused:?}");
+            mdadm(&format!("--assemble --invalid-backup --backup-file=/mnt/none /dev/md0 {listed}")).ok();
+            vm::wait_sync("md0");
+        }
+        wait_until(Duration::from_secs(30), "it is over", || attr("md0", "reshape_position") == "none");
+        assert_eq!(["raid_disks", "degraded"].map(|a| attr("md0", a)), ["3", "0"]);
+        assert!(vm::mdstat().contains("(S)"), "{}", vm::mdstat());
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+        set_attr("md0", "sync_action", "check");
+        vm::wait_sync("md0");
+        assert_eq!(attr("md0", "mismatch_cnt"), "0");
+        put_away(&all);
+    }
 }

@@ -273,6 +273,8 @@ fn a_reshape_is_foretold_and_guarded() {
     }
     let json = mdadm(&format!("{grow} --plan --json")).ok();
     assert!(json.stdout.contains("\"new_size_bytes\": 50331648"), "{json:?}");
+    let added = format!("dev-{}/new_offset", &disks[3][5..]);
+    assert!(plan.stdout.contains(&added) && json.stdout.contains("\"safe_to_interrupt\": true"), "{json:?}");
     assert_eq!((attr("md0", "raid_disks").as_str(), attr("md0", "sync_action").as_str()), ("3", "idle"));
     assert_eq!(attr("md0", "dev-loop0/new_offset"), attr("md0", "dev-loop0/offset"));
 
@@ -298,6 +300,27 @@ fn a_reshape_is_foretold_and_guarded() {
     vm::sync_speed(1_000_000, 2_000_000);
     vm::wait_until(LONG, "the reshape is done", || !is_reshaping() && attr("md0", "sync_action") == "idle");
     assert_eq!(verify_pattern("/dev/md0", 0, 32 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+
+    // In place: where copies are kept is said, what that comes to, and nothing of it is made.
+    disks.iter().for_each(|d| drop(mdadm(&format!("--zero-superblock {d}"))));
+    let three = disks[..3].join(" ");
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -e 0.90 -l5 -n3 -c64 -z 20M -b none {three}")).ok();
+    let plan = |options: &str| mdadm(&format!("--grow /dev/md0 -c 128 --plan {options}"));
+    let own = plan("").ok().stdout;
+    assert!(own.contains("in place; backup: needed, 8196K in /var/lib/mdadm-rs/reshape-"), "{own}");
+    let given = plan("--backup-file=/mnt/copies").ok().stdout;
+    assert!(given.contains("safe to interrupt: no: /mnt/copies is in memory"), "{given}");
+    let json = plan("--backup-file=/mnt/copies --json").ok().stdout;
+    for part in ["\"safe_to_interrupt\": false", "\"backup_file\": \"/mnt/copies\"", "\"backup_bytes\": 8392704"] {
+        assert!(json.contains(part), "{part}: {json}");
+    }
+    sh("test ! -e /mnt/copies; mkdir /mnt/small; mount -t tmpfs -o size=1M small /mnt/small");
+    let refused = plan("--backup-file=/mnt/small/copies");
+    assert!(refused.status == 1 && refused.stderr.contains("No space left"), "{refused:?}");
+    mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+    let degraded = plan("--force").ok().stdout;
+    assert!(degraded.contains("1 of its 3 members are missing"), "{degraded}");
     mdadm("--stop /dev/md0").ok();
 }
 

@@ -247,7 +247,7 @@ fn execute(
     let watched = decision.care.hold_at.is_some() && !wishes.readonly;
     worker::may_write(host, devname, watched);
     session.apply(&decision.plan).map_err(|e| failed(e, decision, wishes))?;
-    if req.update.as_deref() == Some("revert-reshape") {
+    if decision.care.turned {
         let (forth, back) = after::turned(decision.uuid)?;
         let shown = &wishes.shown;
         for level in forth {

@@ -3,7 +3,7 @@
 //! The rules are those of the kernel: `super_1_validate` in md.c, `raid5_run` and `reshape_request` in raid5.c. It divides by what it
 //! finds there, so numbers that cannot be must not reach it.
 
-use super::v1::{SuperV1, feature};
+use super::v1::{Role, SuperV1, feature};
 use crate::layout;
 use crate::level::{Level, MOST_RAID6};
 
@@ -192,6 +192,19 @@ impl Reshape {
         self.after(steps)
     }
 
+    /// Steps that the first window has to take at least: the kernel starts no array whose reshape stopped before (`raid5_run`).
+    #[must_use]
+    pub fn least_first(&self) -> u64 {
+        let forth = self.new.slots > self.old.slots && !self.backwards;
+        let most = u64::from(self.all_slots()) + 1;
+        let early = |n: &u64| Reshape { position: 0, ..*self }.after_start(*n) == Start::TooEarly;
+        if forth { (0..most).take_while(early).count().try_into().unwrap_or(most) } else { 0 }
+    }
+
+    fn after_start(&self, steps: u64) -> Start {
+        Reshape { position: self.after(steps), ..*self }.start()
+    }
+
     /// What comes next overwrites what is needed until it is written down: that has to be saved before.
     #[must_use]
     pub fn overwrites(&self) -> bool {
@@ -276,6 +289,27 @@ impl Reshape {
     #[must_use]
     pub fn all_slots(&self) -> u32 {
         self.old.slots.max(self.new.slots)
+    }
+}
+
+/// The superblock says from now on that the reshape is done. Devices in slots that the array has no more become spares.
+pub fn settle(sb: &mut SuperV1) {
+    let slots = sb.raid_disks();
+    let moves = moves(sb);
+    sb.set_layout(sb.new_layout());
+    sb.set_chunksize(sb.new_chunk());
+    sb.set_data_offset(sb.data_offset().saturating_add_signed(moves));
+    sb.set_data_size(sb.data_size().saturating_add_signed(moves.saturating_neg()));
+    sb.set_delta_disks(0);
+    sb.set_reshape_position(0);
+    sb.set_new_offset(0);
+    sb.set_feature_map(
+        sb.feature_map() & !(feature::RESHAPE_ACTIVE | feature::RESHAPE_BACKWARDS | feature::NEW_OFFSET),
+    );
+    for number in 0..sb.max_dev() {
+        if matches!(sb.role_at(number), Role::Slot(slot) if u32::from(slot) >= slots) {
+            sb.put_role(number, Role::Spare);
+        }
     }
 }
 

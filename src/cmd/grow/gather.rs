@@ -1,6 +1,6 @@
 //! What a running array is made of, as far as a change of its geometry concerns it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Running;
 use super::bitmap_gather;
@@ -8,11 +8,12 @@ use crate::bitmap::header;
 use crate::blockio::ReadAt;
 use crate::device::real::{Access, RealDevice};
 use crate::error::{Refusal, reason};
-use crate::host::devmap::DevMap;
+use crate::host::devmap::{DevMap, block_dev};
 use crate::level::Level;
 use crate::plan::grow::bitmap::Now;
 use crate::plan::grow::shape::{Part, Shape};
 use crate::plan::place::spare_bitmap_sectors;
+use crate::plan::step::Step;
 use crate::superblock::foreign::{InUse, in_use};
 use crate::superblock::v1::{self, Minor, SUPER_BYTES, SuperV1};
 use crate::superblock::{Version, v0};
@@ -139,6 +140,41 @@ fn part(
         replacement: state.has("replacement"),
         size,
         room,
+    }
+}
+
+/// With `--plan`: a device of `--add`, as the steps that were planned for it make it; a raid0 takes none before it has another
+/// level, and then it becomes like the others.
+pub(super) fn added(running: &Running<'_>, shape: &Shape, path: &Path) -> Part {
+    let written = running.shown.steps.iter().find_map(|step| match step {
+        Step::Write { device, bytes, .. } if device == path => {
+            let mut whole = [0; SUPER_BYTES];
+            whole.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            SuperV1::from_bytes(&whole)
+        }
+        _ => None,
+    });
+    let most = |of: fn(&Part) -> u64| shape.parts.iter().map(of).max().unwrap_or(0);
+    let (offset, least_offset) = (most(|p| p.offset), most(|p| p.least_offset));
+    let sectors = RealDevice::open(path, Access::Read).map_or(0, |d| d.size().sectors().0);
+    let (offset, room) = match &written {
+        Some(sb) => (sb.data_offset(), sb.data_size()),
+        None => (offset, sectors.saturating_sub(offset)),
+    };
+    let name = block_dev(path).and_then(|dev| running.host.sysfs.block_name(dev));
+    Part {
+        shown: path.display().to_string(),
+        name: name.unwrap_or_default(),
+        slot: None,
+        in_sync: false,
+        faulty: false,
+        journal: false,
+        bad: false,
+        replacement: false,
+        size: room / 2,
+        room: Some(room / 2),
+        offset,
+        least_offset: least_offset.min(offset),
     }
 }
 

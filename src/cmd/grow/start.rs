@@ -93,7 +93,7 @@ fn begin(
     running.execute(&shape.freeze(true))?;
     let mut taken = Vec::new();
     let ready = levels(running, shape, &route.first, &mut taken).and_then(|()| add(running)).and_then(|()| {
-        let now = if running.req.common.plan { predicted(shape, route) } else { gather::shape(running)? };
+        let now = if running.req.common.plan { predicted(running, shape, route) } else { gather::shape(running)? };
         // The levels may have made something else of it than was thought.
         match Geometry::of(&now) == route.from {
             true => Ok(now),
@@ -110,7 +110,7 @@ fn begin(
         }
         let start = reshape::start(&now, route, place(running, &now, route)?);
         if running.req.common.plan {
-            tell(running, shape, route, &start);
+            tell(running, shape, route, &start)?;
         }
         move_data(running, &now, &start, after)
     });
@@ -124,7 +124,7 @@ fn begin(
 
 /// Where no data moves: what else comes when it has moved, and sync actions are let go.
 fn levels_afterwards(running: &mut Running<'_>, shape: &Shape, route: &Route) -> Result<(), Refusal> {
-    let mut now = if running.req.common.plan { predicted(shape, route) } else { gather::shape(running)? };
+    let mut now = if running.req.common.plan { predicted(running, shape, route) } else { gather::shape(running)? };
     let done = route.last.iter().try_for_each(|level| {
         if !running.req.common.plan {
             now = gather::shape(running)?;
@@ -163,13 +163,15 @@ fn levels(running: &mut Running<'_>, shape: &Shape, levels: &[Level], taken: &mu
     Ok(())
 }
 
-/// With `--plan`: what the levels will have made of it.
-fn predicted(shape: &Shape, route: &Route) -> Shape {
+/// With `--plan`: what the levels and `--add` will have made of it.
+fn predicted(running: &Running<'_>, shape: &Shape, route: &Route) -> Shape {
     let mut now = shape.clone();
     now.size = reshape::member_sectors(shape) / 2;
     (now.level, now.layout, now.chunk, now.slots) =
         (route.from.level, route.from.layout, route.from.chunk, route.from.slots);
     now.stripe_cache = now.stripe_cache.or(Some(256));
+    let added: Vec<Part> = running.req.add.iter().map(|path| gather::added(running, &now, path)).collect();
+    now.parts.extend(added);
     now
 }
 
@@ -191,13 +193,20 @@ fn job(running: &Running<'_>, devname: &str) -> worker::Job {
 }
 
 /// `--plan`: what comes of it, before all steps.
-fn tell(running: &mut Running<'_>, shape: &Shape, route: &Route, start: &Start) {
+fn tell(running: &mut Running<'_>, shape: &Shape, route: &Route, start: &Start) -> Result<(), Refusal> {
     let sysfs = &running.array.sysfs;
     let limit = |attr| sysfs.get(attr).map(|l: crate::sysfs::value::SpeedLimit| l.kib);
     let speed = (limit(attr::SYNC_SPEED_MIN).unwrap_or(1000), limit(attr::SYNC_SPEED_MAX).unwrap_or(200_000));
-    let member = reshape::member_sectors(shape);
-    let summary = reshape::summary::of(&shape.shown, Geometry::of(shape), route, start, member, speed);
+    let backup = match start.held && start.moved.is_none() {
+        true => {
+            let first = reshape::offset::first(&route.from, &route.to, reshape::member_sectors(shape), None);
+            Some(worker::foreseen(running.host, &job(running, &shape.devname), &first)?)
+        }
+        false => None,
+    };
+    let summary = reshape::summary::of(shape, route, start, speed, backup);
     running.shown.steps.insert(0, Step::Reshape(Box::new(summary)));
+    Ok(())
 }
 
 /// Whether somebody has to look after it.

@@ -31,6 +31,7 @@ use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
 use crate::host::saved::DEFAULT_DIR;
 use crate::kernel::process::in_own_session;
+use crate::plan::grow::reshape::summary::Backup;
 use crate::superblock::reshape::Reshape;
 use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::{ArrayState, Maybe, SyncAction};
@@ -65,23 +66,41 @@ pub fn backup_of(uuid: Uuid) -> PathBuf {
 /// # Errors
 /// It is on the array, is something else, or there is no room.
 pub fn prepare(host: &Host, job: &Job, first: &Reshape) -> Result<(), Refusal> {
-    let uuid = superblocks(host, &job.devname).next().map(|sb| sb.set_uuid());
-    let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
-    let path = job.backup.clone().unwrap_or_else(|| backup_of(uuid));
-    let half = saver::window(first);
-    if half / SECTOR_BYTES > MOST_SECTORS {
-        return Err(Refusal::new(format!("the stripes of {} are too large to be saved", job.devname))
-            .hint("nothing was changed; smaller chunks can be"));
-    }
+    let (path, uuid, half) = file_of(host, job, first)?;
     if store::is_in_memory(&path) {
         complain(format!("note: {} is in memory: a power cut while data is overwritten would lose it", path.display()));
     }
     let made = store::Store::open(host, &job.devname, &path, uuid, half);
     // Nothing is under way that the file could tell of.
-    made.and_then(|store| store.forget(first.position)).map_err(|why| {
-        Refusal::new(format!("cannot save what the reshape of {} overwrites: {why}", job.devname))
-            .hint("nothing was changed; another place: --backup-file=FILE")
-    })
+    made.and_then(|store| store.forget(first.position)).map_err(|why| cannot_save(job, &why))
+}
+
+/// The same for `--plan`: nothing is made, and what would be refused is.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn foreseen(host: &Host, job: &Job, first: &Reshape) -> Result<Backup, Refusal> {
+    let (path, uuid, half) = file_of(host, job, first)?;
+    let bytes = store::bytes(half);
+    store::could_be(host, &job.devname, &path, uuid, bytes).map_err(|why| cannot_save(job, &why))?;
+    Ok(Backup { shown: path.display().to_string(), kib: bytes / 1024, in_memory: store::is_in_memory(&path) })
+}
+
+fn cannot_save(job: &Job, why: &str) -> Refusal {
+    Refusal::new(format!("cannot save what the reshape of {} overwrites: {why}", job.devname))
+        .hint("nothing was changed; another place: --backup-file=FILE")
+}
+
+/// The file, the array's uuid, and the bytes of a window.
+fn file_of(host: &Host, job: &Job, first: &Reshape) -> Result<(PathBuf, Uuid, u64), Refusal> {
+    let uuid = superblocks(host, &job.devname).next().map(|sb| sb.set_uuid());
+    let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
+    let half = saver::window(first);
+    if half / SECTOR_BYTES > MOST_SECTORS {
+        return Err(Refusal::new(format!("the stripes of {} are too large to be saved", job.devname))
+            .hint("nothing was changed; smaller chunks can be"));
+    }
+    Ok((job.backup.clone().unwrap_or_else(|| backup_of(uuid)), uuid, half))
 }
 
 fn superblocks<'a>(host: &'a Host, devname: &str) -> impl Iterator<Item = SuperV1> + 'a {

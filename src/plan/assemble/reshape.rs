@@ -32,6 +32,8 @@ pub struct Found {
 pub struct Care {
     /// It is started read-only, and goes no further than this (`sync_max`) until somebody looks after it.
     pub hold_at: Option<u64>,
+    /// It goes back, or has gone back: what was to follow it does not.
+    pub turned: bool,
 }
 
 /// Sees to a reshape that is under way; `turned`: it goes back from now on.
@@ -41,7 +43,7 @@ pub struct Care {
 pub fn prepare(
     wishes: &Wishes,
     members: &[Matched<'_>],
-    ranking: &Ranking,
+    ranking: &mut Ranking,
     edits: &mut Edits,
     turned: bool,
 ) -> Result<Care, Refusal> {
@@ -70,15 +72,46 @@ pub fn prepare(
         return Err(found.fold(lost(&now, wishes), Refusal::hint));
     }
     match now.start() {
+        // Linux starts no array with nothing left to move, or nothing moved yet.
+        Start::TooEarly if now.backwards && now.is_over() => {
+            edits.lines.push(Line::normal(format!("{shown}: with that all data of its reshape has moved")));
+            settle(members, ranking, edits, false).map(|()| Care { hold_at: None, turned })
+        }
+        Start::TooEarly if !now.backwards && now.position == 0 => {
+            edits.lines.push(Line::normal(format!(
+                "{shown}: nothing of its reshape had moved yet: it is what it was before, and can be reshaped again"
+            )));
+            settle(members, ranking, edits, true).map(|()| Care { hold_at: None, turned: true })
+        }
         Start::TooEarly if !now.is_over() || now.backwards => Err(Refusal::new(format!(
-            "{shown}: nothing of its reshape has moved yet, or all but the last step, and the kernel starts no such array; nothing was changed"
+            "{shown}: its reshape has come to sector {} and no further, and the kernel starts no such array; nothing was changed",
+            now.position
         ))
-        .hint("to go back to what it was: --update=revert-reshape")),
+        .hint("a program that has its own copies may know more: the one that began it")),
         // What was turned has a level or a bitmap to follow it: who does that cannot take over later without holding it back, and
         // what is held back fails requests across its position.
         Start::ByItself if !now.overwrites() && !now.will_overwrite() && !turned => Ok(Care::default()),
-        _ => Ok(Care { hold_at: Some(now.as_sync(now.position)) }),
+        _ => Ok(Care { hold_at: Some(now.as_sync(now.position)), turned }),
     }
+}
+
+/// The superblocks say that it is done; with `back` that it is as it was before.
+fn settle(members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits, back: bool) -> Result<(), Refusal> {
+    for ((m, e), verdict) in members.iter().zip(&mut edits.members).zip(&mut ranking.verdicts) {
+        if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless | Verdict::Stale(_)) {
+            continue;
+        }
+        let Some(now) = Reshape::of(&e.sb).ok().flatten() else { continue };
+        if back {
+            self::turned(m, e, &now)?;
+        }
+        reshape::settle(&mut e.sb);
+        e.what.push("no reshape any more".into());
+        if matches!(verdict, Verdict::Active(slot) | Verdict::Rebuilding(slot) if *slot >= e.sb.raid_disks()) {
+            *verdict = Verdict::Spare;
+        }
+    }
+    Ok(())
 }
 
 fn lost(now: &Reshape, wishes: &Wishes) -> Refusal {

@@ -80,7 +80,7 @@ pub fn decide(wishes: &Wishes, candidates: &[Candidate], node: &Node) -> Result<
         let refusal = not_lockless(wishes, best);
         return Err((lines, refusal));
     }
-    let care = reshape::prepare(wishes, &members, &ranking, &mut edits, turned);
+    let care = reshape::prepare(wishes, &members, &mut ranking, &mut edits, turned);
     lines.append(&mut edits.lines);
     let care = care.map_err(|r| (lines.clone(), r));
     let Some(best_edit) = edits.members.get(ranking.chosen) else {

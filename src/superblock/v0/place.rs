@@ -67,6 +67,9 @@ impl SuperV0 {
         if !self.own_disk_is_in_the_table() {
             return field("this_disk.number", self.this_disk().number, "is not in the table (27)");
         }
+        // A reshape to fewer devices uses those of before until it is over.
+        let before = if self.minor_version() == 91 { self.delta_disks().min(0).unsigned_abs() } else { 0 };
+        let slots = slots.saturating_add(before);
         let misplaced = (0..MAX_DISKS)
             .filter_map(|n| self.disk(n))
             .find(|d| d.state & (bit::FAULTY | bit::REMOVED) == 0 && d.state & bit::SYNC != 0 && d.raid_disk >= slots);

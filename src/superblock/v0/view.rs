@@ -113,6 +113,10 @@ impl SuperV0 {
             self.set_chunk_bytes(view.chunksize().saturating_mul(512));
             self.set_new_chunk_bytes(view.new_chunk().saturating_mul(512));
             self.set_utime(u32::try_from(view.utime()).unwrap_or_else(|_| self.utime()));
+            if !view.has(feature::RESHAPE_ACTIVE) {
+                self.set_minor_version(90);
+                self.free_slots(view);
+            }
         }
         for n in 0..MAX_DISKS {
             let Role::Slot(slot) = view.role_at(u32::try_from(n).unwrap_or(u32::MAX)) else { continue };
@@ -123,6 +127,20 @@ impl SuperV0 {
             }
         }
         self.update_csum();
+    }
+
+    /// Devices in slots that the array has no more are spares.
+    fn free_slots(&mut self, view: &SuperV1) {
+        for n in 0..MAX_DISKS {
+            let is_spare = view.role_at(u32::try_from(n).unwrap_or(u32::MAX)) == Role::Spare;
+            if let Some(disk) = self.disk(n).filter(|d| is_spare && matches!(role(d), Role::Slot(_))) {
+                self.put_disk(n, &DiskV0 { raid_disk: disk.number, state: 0, ..disk });
+            }
+        }
+        let own = self.this_disk();
+        if let Some(disk) = usize::try_from(own.number).ok().and_then(|n| self.disk(n)) {
+            self.put_this_disk(&disk);
+        }
     }
 
     /// Counts the members anew from the table (`--update=summaries`): of every kind, active, working, failed, spare.

@@ -18,12 +18,12 @@ const WINDOW: u64 = 4 << 20;
 const LARGE: u64 = 256 << 20;
 const LARGE_WINDOW: u64 = 16 << 20;
 
-/// Bytes of the array that are saved at a time: whole steps.
+/// Bytes of the array that are saved at a time: whole steps, and the same all the way, for each has its half of the file.
 pub(super) fn window(now: &Reshape) -> u64 {
     let step = now.step().saturating_mul(SECTOR_BYTES).max(1);
     let large = now.array_sectors(&now.old).saturating_mul(SECTOR_BYTES) >= LARGE;
     let wanted = if large { LARGE_WINDOW } else { WINDOW };
-    (wanted / step).max(1).saturating_mul(step)
+    (wanted / step).max(now.least_first()).max(1).saturating_mul(step)
 }
 
 fn link(host: &Host, job: &Job) -> PathBuf {

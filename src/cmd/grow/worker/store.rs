@@ -36,7 +36,7 @@ impl Store {
     /// It is on the array, is something else, or there is no room.
     pub fn open(host: &Host, devname: &str, path: &Path, uuid: Uuid, half: u64) -> Result<Store, String> {
         let failed = |e: io::Error| format!("{} cannot be used as backup file: {}", path.display(), reason(&e));
-        let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = folder(path);
         if path == super::backup_of(uuid) {
             SavedDir::open(dir).map_err(failed)?;
         }
@@ -49,22 +49,18 @@ impl Store {
         if !meta.is_file() {
             return Err(format!("{} is no plain file", path.display()));
         }
-        let on = anonymous(meta.dev()).unwrap_or(meta.dev());
-        let dev = (nix::sys::stat::major(on), nix::sys::stat::minor(on));
-        let dev = (u32::try_from(dev.0).unwrap_or(0), u32::try_from(dev.1).unwrap_or(0));
-        if host.sysfs.block_name(dev).is_some_and(|name| stands_on(host, &name, devname, 0)) {
+        if is_on(host, devname, &meta) {
             if new {
                 let _ = std::fs::remove_file(path);
             }
-            return Err(format!("{} is on the array itself: that must not be", path.display()));
+            return Err(on_itself(path));
         }
         let mut store = Store { path: path.to_owned(), file, uuid, half, second: false, found: None };
         if !new && meta.len() > 0 {
             store.found = store.is_ours()?;
             store.second = store.found.is_some_and(|w| w.kept_at == DATA_START / SECTOR_BYTES);
         }
-        let made =
-            fallocate(&store.file, FallocateFlags::empty(), 0, i64::try_from(DATA_START + 2 * half).unwrap_or(0));
+        let made = fallocate(&store.file, FallocateFlags::empty(), 0, i64::try_from(bytes(half)).unwrap_or(0));
         let made = made.map_err(io::Error::from).and_then(|()| store.file.sync_all());
         made.and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
         Ok(store)
@@ -87,16 +83,7 @@ impl Store {
 
     /// The window of its header, if it is of this array or none yet.
     fn is_ours(&self) -> Result<Option<Window>, String> {
-        let mut bytes = [0; HEADER_BYTES];
-        let read = self.file.read_exact_at(&mut bytes, 0).map_err(|_| "it is too short".to_owned());
-        match read.and_then(|()| Header::parse(&bytes)) {
-            Ok(Some(header)) if header.uuid == self.uuid => Ok(header.windows.first().copied()),
-            Ok(None) if bytes.iter().all(|b| *b == 0) => Ok(None),
-            _ => Err(format!(
-                "{} is there already and no backup of this array: it is not overwritten",
-                self.path.display()
-            )),
-        }
+        window_of(&self.file, &self.path, self.uuid)
     }
 
     fn tell(&self, window: Window, data_crc: Option<u32>) -> io::Result<()> {
@@ -127,6 +114,74 @@ impl Store {
     }
 }
 
+fn window_of(file: &File, path: &Path, uuid: Uuid) -> Result<Option<Window>, String> {
+    let mut bytes = [0; HEADER_BYTES];
+    let read = file.read_exact_at(&mut bytes, 0).map_err(|_| "it is too short".to_owned());
+    match read.and_then(|()| Header::parse(&bytes)) {
+        Ok(Some(header)) if header.uuid == uuid => Ok(header.windows.first().copied()),
+        Ok(None) if bytes.iter().all(|b| *b == 0) => Ok(None),
+        _ => Err(format!("{} is there already and no backup of this array: it is not overwritten", path.display())),
+    }
+}
+
+/// Bytes of a file for two windows of so many.
+pub(super) fn bytes(half: u64) -> u64 {
+    half.saturating_mul(2).saturating_add(DATA_START)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The folder, or what there is of the way to it: it may be made yet.
+fn nearest(path: &Path) -> &Path {
+    folder(path).ancestors().find(|p| p.exists()).unwrap_or(Path::new("."))
+}
+
+fn on_itself(path: &Path) -> String {
+    format!("{} is on the array itself: that must not be", path.display())
+}
+
+/// Whether [`Store::open`] will do, without making anything.
+///
+/// # Errors
+/// As there.
+pub(super) fn could_be(host: &Host, devname: &str, path: &Path, uuid: Uuid, bytes: u64) -> Result<(), String> {
+    let failed = |e: io::Error| format!("{} cannot be used as backup file: {}", path.display(), reason(&e));
+    let is_default = path == super::backup_of(uuid);
+    let dir = if is_default { nearest(path) } else { folder(path) };
+    let mut has = 0;
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => return Err(format!("{} is no plain file", path.display())),
+        Ok(meta) => {
+            let file = File::open(path).map_err(failed)?;
+            has = meta.blocks().saturating_mul(SECTOR_BYTES);
+            if meta.len() > 0 {
+                window_of(&file, path, uuid)?;
+            }
+            meta
+        }
+        Err(_) => std::fs::metadata(dir).map_err(failed)?,
+    };
+    if is_on(host, devname, &meta) {
+        return Err(on_itself(path));
+    }
+    let free = nix::sys::statvfs::statvfs(dir).map_err(|e| failed(e.into()))?;
+    let free = free.blocks_available().saturating_mul(free.fragment_size());
+    if free.saturating_add(has) < bytes {
+        return Err(failed(io::Error::from_raw_os_error(libc::ENOSPC)));
+    }
+    Ok(())
+}
+
+/// Whether a file is on the array.
+fn is_on(host: &Host, devname: &str, meta: &std::fs::Metadata) -> bool {
+    let on = anonymous(meta.dev()).unwrap_or(meta.dev());
+    let dev = (nix::sys::stat::major(on), nix::sys::stat::minor(on));
+    let dev = (u32::try_from(dev.0).unwrap_or(0), u32::try_from(dev.1).unwrap_or(0));
+    host.sysfs.block_name(dev).is_some_and(|name| stands_on(host, &name, devname, 0))
+}
+
 /// The device of a file system whose files name none that exists, as on btrfs: where it was mounted from.
 fn anonymous(dev: u64) -> Option<u64> {
     if nix::sys::stat::major(dev) != 0 {
@@ -143,8 +198,7 @@ fn anonymous(dev: u64) -> Option<u64> {
 /// Whether a file would be gone after a power cut.
 pub(super) fn is_in_memory(path: &Path) -> bool {
     const RAMFS: u32 = 0x8584_58f6;
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    nix::sys::statfs::statfs(dir).is_ok_and(|fs| {
+    nix::sys::statfs::statfs(nearest(path)).is_ok_and(|fs| {
         let kind = fs.filesystem_type();
         kind == nix::sys::statfs::TMPFS_MAGIC || u32::try_from(kind.0).is_ok_and(|kind| kind == RAMFS)
     })

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Start;
-use super::offset;
+use super::super::shape::Shape;
 use super::route::{Geometry, Route};
+use super::{Start, member_sectors, offset};
 use crate::layout;
 use crate::level::Level;
 
@@ -29,15 +29,52 @@ pub struct Summary {
     pub speed: (u64, u64),
     /// The kernel waits where it must, for somebody to let it go on.
     pub held: bool,
+    /// Where what is overwritten is saved; `None`: nothing is.
+    pub backup: Option<Backup>,
+    /// Why it is not safe to interrupt.
+    pub risks: Vec<String>,
 }
 
-/// The summary of a start.
+/// A file for what is overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The file, as shown to the user.
+    pub shown: String,
+    /// KiB that it takes.
+    pub kib: u64,
+    /// A power cut loses it.
+    pub in_memory: bool,
+}
+
+/// Why an interruption would not be harmless. `shape` is that before all levels.
+fn risks(shape: &Shape, backup: Option<&Backup>) -> Vec<String> {
+    let mut risks = Vec::new();
+    if let Some(backup) = backup.filter(|b| b.in_memory) {
+        risks.push(format!(
+            "{} is in memory: a power cut while data is overwritten would lose it; another place: --backup-file=FILE",
+            backup.shown
+        ));
+    }
+    let there = shape.parts.iter().filter(|p| p.slot.is_some() && p.in_sync && !p.faulty).count();
+    let missing = u64::from(shape.slots).saturating_sub(u64::try_from(there).unwrap_or(0));
+    if missing > 0 && shape.level.is_parity() {
+        risks.push(format!(
+            "{missing} of its {} members are missing: after a power cut amid writes it is started by --assemble --force only, and what \
+             was being written may read back wrong",
+            shape.slots
+        ));
+    }
+    risks
+}
+
+/// The summary of a start. `shape` is that before all levels; `speed` in KiB per second, at least and at most.
 #[must_use]
-pub fn of(shown: &str, before: Geometry, route: &Route, start: &Start, member: u64, speed: (u64, u64)) -> Summary {
+pub fn of(shape: &Shape, route: &Route, start: &Start, speed: (u64, u64), backup: Option<Backup>) -> Summary {
+    let member = member_sectors(shape);
     let kib = |g: &Geometry| g.array_sectors(member) / 2;
     Summary {
-        shown: shown.to_owned(),
-        from: before,
+        shown: shape.shown.clone(),
+        from: Geometry::of(shape),
         to: route.end,
         kib: (kib(&route.from), kib(&route.to)),
         moves: start.moved.as_ref().map(|m| (m.by / 2, m.backwards)),
@@ -45,6 +82,8 @@ pub fn of(shown: &str, before: Geometry, route: &Route, start: &Start, member: u
         critical_kib: offset::critical(&route.from, &route.to, member) / 2,
         speed,
         held: start.held,
+        risks: risks(shape, backup.as_ref()),
+        backup,
     }
 }
 
@@ -85,7 +124,10 @@ impl Summary {
                 self.member_kib,
                 if up { "up" } else { "down" }
             ),
-            None => format!("  moves: {}K of each member, in place; backup: needed", self.member_kib),
+            None => {
+                let place = self.backup.as_ref().map(|b| format!(", {}K in {}", b.kib, b.shown)).unwrap_or_default();
+                format!("  moves: {}K of each member, in place; backup: needed{place}", self.member_kib)
+            }
         });
         lines.push(format!("  critical section: {}K of each member", self.critical_kib));
         lines.push(format!(
@@ -95,7 +137,10 @@ impl Summary {
             clock(slow),
             self.speed.0
         ));
-        lines.push("  safe to interrupt: yes".into());
+        lines.push(match self.risks.as_slice() {
+            [] => "  safe to interrupt: yes".into(),
+            risks => format!("  safe to interrupt: no: {}", risks.join("; ")),
+        });
         lines.join("\n")
     }
 
@@ -117,7 +162,10 @@ impl Summary {
             "data_moves": self.moves.map(|m| if m.1 { "up" } else { "down" }),
             "backup_needed": self.moves.is_none(),
             "critical_section_bytes": self.critical_kib.saturating_mul(1024),
-            "least_seconds": fast, "most_seconds": slow, "safe_to_interrupt": true,
+            "least_seconds": fast, "most_seconds": slow, "safe_to_interrupt": self.risks.is_empty(),
+            "not_safe_because": self.risks,
+            "backup_file": self.backup.as_ref().map(|b| &b.shown),
+            "backup_bytes": self.backup.as_ref().map(|b| b.kib.saturating_mul(1024)),
             "looked_after": self.held,
         })
     }
@@ -137,7 +185,7 @@ mod tests {
         let req = GrowRequest { raid_devices: Some(4), ..GrowRequest::default() };
         let route = route(&it, &req).unwrap();
         let start = start(&it, &route, Some(moved(&it, &req, &route).unwrap().unwrap()));
-        let told = of("/dev/md0", Geometry::of(&it), &route, &start, 20_480, (1000, 4000));
+        let told = of(&it, &route, &start, (1000, 4000), None);
         assert_eq!(
             told.line(),
             "reshape /dev/md0: raid5 of 3, layout left-symmetric, chunk 64K -> raid5 of 4, layout left-symmetric, chunk 64K\n  \
@@ -145,5 +193,27 @@ mod tests {
              each member\n  time: 3 s at 4000K/s (sync_speed_max), 11 s at 1000K/s (sync_speed_min)\n  safe to interrupt: yes"
         );
         assert_eq!(told.json()["new_size_bytes"], 31_457_280);
+        assert_eq!(told.json()["safe_to_interrupt"], true);
+    }
+
+    #[test]
+    fn what_an_interruption_would_lose_is_said() {
+        let mut it = shape(Level::Raid5, 128, 3, 2);
+        it.parts.pop();
+        let req = GrowRequest { chunk: Some(crate::units::Sectors(256)), ..GrowRequest::default() };
+        let route = route(&it, &req).unwrap();
+        let start = start(&it, &route, None);
+        let backup = Backup { shown: "/run/backup".into(), kib: 8196, in_memory: true };
+        let told = of(&it, &route, &start, (1000, 4000), Some(backup));
+        let line = told.line();
+        assert!(line.contains("backup: needed, 8196K in /run/backup"), "{line}");
+        assert!(
+            line.contains("interrupt: no: /run/backup is in memory") && line.contains("1 of its 3 members"),
+            "{line}"
+        );
+        assert_eq!(
+            (told.json()["safe_to_interrupt"].clone(), told.json()["backup_bytes"].clone()),
+            (false.into(), 8_392_704.into())
+        );
     }
 }
