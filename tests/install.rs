@@ -55,6 +55,15 @@ fn rules_and_units_are_installed_under_the_names_that_other_programs_copy_and_en
     assert!(dir.path().join("usr/share/man/man8/mdadm.8").exists());
 }
 
+/// Killed in the middle of a window, who looks after a reshape leaves writes to it waiting: another one takes over at once.
+#[test]
+fn who_looks_after_a_reshape_is_started_again_when_it_is_killed_and_only_then() {
+    let dir = install("/usr");
+    let unit = dir.path().join("usr/lib/systemd/system/mdadm-grow-continue@.service");
+    let text = fs::read_to_string(unit).unwrap();
+    assert!(text.lines().any(|l| l == "Restart=on-abnormal"), "{text}");
+}
+
 #[test]
 fn rules_and_units_call_the_program_where_it_is_installed() {
     let dir = install("/opt/md");

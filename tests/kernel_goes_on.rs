@@ -590,3 +590,46 @@ fn what_was_cut_in_its_last_window_is_done_with_its_copy_and_without_it_only_if_
         put_away(&all);
     }
 }
+
+/// What goes wrong while it runs costs one line, and no data.
+#[test]
+fn a_lost_member_and_a_lost_backup_stop_nothing_for_good() {
+    let all = disks(5, 24 * MIB);
+    let listed = all.join(" ");
+    let begin = |speed: u32| {
+        reference(&format!("-C /dev/md0 --run --assume-clean -c64 -n5 -l6 -e 0.90 -z 20M -b none {listed}")).ok();
+        write_pattern("/dev/md0", 0, DATA, 7);
+        for (name, value) in [("sync_action", "frozen"), ("chunk_size", "131072"), ("sync_max", "0")] {
+            set_attr("md0", name, value);
+        }
+        vm::sync_speed(speed, speed);
+        set_attr("md0", "sync_action", "reshape");
+    };
+    let is_over = || {
+        wait_until(Duration::from_secs(60), "it is over", || attr("md0", "reshape_position") == "none");
+        vm::wait_sync("md0");
+        assert_eq!(verify_pattern("/dev/md0", 0, DATA, 7), [0; 0]);
+    };
+    // The file goes while it runs: it stops where it is, with nothing closed to writes, and goes on with another one.
+    begin(2500);
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_mdadm"));
+    worker.args(["--grow", "--continue", "/dev/md0", "--backup-file=/mnt/backup"]).stderr(Stdio::piped());
+    let worker = worker.spawn().unwrap();
+    moved_on();
+    fs::remove_file("/mnt/backup").unwrap();
+    let said = worker.wait_with_output().unwrap();
+    let text = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(1) && text.contains("/mnt/backup is not there any more"), "{text}");
+    assert!(text.contains("mdadm --grow --continue /dev/md0"), "{text}");
+    assert_eq!((attr("md0", "suspend_hi"), attr("md0", "degraded")), ("0".into(), "0".into()));
+    // A member goes: it goes on without.
+    let mut worker = look_after(None);
+    moved_on();
+    mdadm(&format!("/dev/md0 --fail {}", all[1])).ok();
+    moved_on();
+    sync_speed_up();
+    assert!(worker.wait().unwrap().success());
+    is_over();
+    assert_eq!(attr("md0", "degraded"), "1");
+    put_away(&all);
+}

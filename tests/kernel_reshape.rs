@@ -389,3 +389,51 @@ fn where_nothing_has_to_move_it_is_done_at_once() {
     assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
     mdadm("--stop /dev/md0").ok();
 }
+
+/// Two at once: one of them does it, the other says why not. And a bad sector is found before anything is begun.
+#[test]
+fn two_growers_and_bad_sectors_harm_nothing() {
+    let disks = vm::disks(4, 24 * MIB);
+    // The third member has one bad sector, in its data.
+    let bad = 20_000;
+    let table =
+        format!("0 {bad} linear {0} 0\n{bad} 1 error\n{1} {2} linear {0} {1}", disks[2], bad + 1, 24 * 2048 - bad - 1);
+    std::fs::write("/mnt/table", table).unwrap();
+    let three = format!("{} {} /dev/mapper/bad", disks[0], disks[1]);
+    mdadm(&format!("--create /dev/md0 --run --assume-clean -l5 -n3 -c64 -b none {}", disks[..3].join(" "))).ok();
+    write_pattern("/dev/md0", 0, 8 * MIB, 7);
+    mdadm("--stop /dev/md0").ok();
+    sh("dmsetup create bad /mnt/table; dmsetup mknodes");
+    mdadm(&format!("--assemble /dev/md0 {three}")).ok();
+    let grow = format!("--grow /dev/md0 -n4 --add {}", disks[3]);
+    for more in ["", "--plan"] {
+        let refused = mdadm(&format!("{grow} --check-first {more}"));
+        let words = ["of each of 3 members first, about", "sector 20000 cannot be read", "nothing was changed"];
+        assert!(refused.status == 1 && words.iter().all(|w| refused.stderr.contains(w)), "{refused:?}");
+        assert!(refused.stderr.contains("/dev/mapper/bad") || refused.stderr.contains("dm-0"), "{refused:?}");
+    }
+    assert_eq!((attr("md0", "raid_disks"), attr("md0", "sync_action")), ("3".into(), "idle".into()));
+    mdadm("--stop /dev/md0").ok();
+    sh("dmsetup remove bad");
+    mdadm(&format!("--assemble /dev/md0 {}", disks[..3].join(" "))).ok();
+
+    vm::sync_speed(300, 300);
+    let start = |line: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mdadm"));
+        command.args(line.split_whitespace()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let both = [start(&format!("{grow} --check-first")), start("--grow /dev/md0 --chunk=128 --check-first")];
+    let both = both.map(|child| child.wait_with_output().unwrap());
+    assert_eq!(both.iter().filter(|out| out.status.success()).count(), 1, "{both:?}");
+    let refused = both.iter().find(|out| !out.status.success()).unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("cannot be reshaped") || said.contains("another mdadm --grow"), "{said}");
+    vm::sync_speed(1_000_000, 2_000_000);
+    vm::wait_until(LONG, "the reshape is done", || attr("md0", "reshape_position") == "none");
+    vm::wait_sync("md0");
+    let changed = (attr("md0", "raid_disks") == "4", attr("md0", "chunk_size") == "131072");
+    assert!(changed.0 != changed.1 && attr("md0", "degraded") == "0", "{changed:?}");
+    assert_eq!(verify_pattern("/dev/md0", 0, 8 * MIB, 7), [0; 0]);
+    mdadm("--stop /dev/md0").ok();
+}

@@ -100,6 +100,7 @@ const TEXTS: &[(Id, &str, &str)] = &[
     (Id::BackupFile, "FILE", "where a reshape keeps copies of what it overwrites; not on the array itself"),
     (Id::InvalidBackup, "", "start an array in mid-reshape without the copies: what was being overwritten is lost"),
     (Id::Continue, "", "go on with a reshape that was interrupted, and look after it"),
+    (Id::CheckFirst, "", "read all members before a reshape, so that a bad sector is found while it does no harm"),
     (Id::Revert, "", "have a reshape go back to where it came from; the array is stopped for a moment"),
     (Id::Delay, "SECONDS", "how long until clean bits of the bitmap are written"),
     (Id::Monitor, "", "watch arrays, and tell what happens to them"),

@@ -185,6 +185,7 @@ fn grow(line: Line) -> GrowRequest {
         backup_file: line.backup_file,
         goes_on: line.goes_on,
         reverts: line.reverts,
+        check_first: line.check_first,
         finest_chunk: line.finest_chunk,
         bitmap_idle: line.bitmap_idle,
         proactive_sync: line.proactive_sync,

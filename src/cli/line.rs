@@ -75,6 +75,7 @@ pub struct Line {
     pub goes_on: bool,
     /// `--revert`
     pub reverts: bool,
+    pub check_first: bool,
     /// `--bitmap-chunk=auto`
     pub finest_chunk: bool,
     pub bitmap_idle: Option<u32>,

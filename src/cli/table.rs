@@ -19,7 +19,7 @@ pub enum Id {
     HomeHost, DataOffset, Nodes, HomeCluster, WriteJournal, ConsistencyPolicy, LogicalBlockSize, CompatKernel, Uuid, SuperMinor, Name,
     Config, Scan, Force, Update, Add, AddSpare, AddJournal, Remove, Fail, Replace, With, Run, Stop, Readonly, Readwrite,
     NoDegraded, Wait, WaitClean, Action, ClusterConfirm, Brief, NoDevices, Export, Sparc22, Test, Prefer, Mail, Program,
-    Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue, Revert,
+    Increment, Delay, Daemonise, Oneshot, PidFile, Syslog, NoSharing, BackupFile, InvalidBackup, ArraySize, Continue, Revert, CheckFirst,
     RebuildMap, Path, Json, Plan, Offline, AllowSectorSizeChange, SavedMetadata, RestoreSaved, Ensure, EnsureAbsent, Map, Ranges, Watch, BitmapIdle, ProactiveSync,
     Metrics, Health, Report, Check, CheckTime, CheckSpeed,
 }
@@ -207,6 +207,7 @@ pub static TABLE: &[Opt] = &[
     opt(Id::ArraySize, "array-size", Value, G, Nothing).short('Z', G),
     opt(Id::Continue, "continue", Flag, G, Nothing),
     opt(Id::Revert, "revert", Flag, G, Nothing).ours(),
+    opt(Id::CheckFirst, "check-first", Flag, G, Nothing).ours(),
     opt(Id::RebuildMap, "rebuild-map", Flag, I, Nothing).short('r', I),
     opt(Id::Path, "path", Value, I, Nothing),
 

@@ -45,6 +45,7 @@ impl Line {
             Id::InvalidBackup => self.invalid_backup = true,
             Id::Continue => self.goes_on = true,
             Id::Revert => self.reverts = true,
+            Id::CheckFirst => self.check_first = true,
             Id::Path => self.path = Some(word),
             Id::RebuildMap => self.rebuild_map = true,
             Id::Map => self.map = true,

@@ -53,6 +53,8 @@ pub struct GrowRequest {
     pub backup_file: Option<PathBuf>,
     /// `--continue`
     pub goes_on: bool,
+    /// `--check-first` (ours): members are read before a reshape
+    pub check_first: bool,
     /// `--revert` (ours)
     pub reverts: bool,
 }

@@ -141,7 +141,7 @@ pub(in crate::cmd) fn finish(host: &Host, devname: &str) -> Result<(), Refusal> 
 /// Another reshape is nobody's wish: the one before may have been turned.
 fn moves_nothing(host: &Host, req: &GrowRequest) -> bool {
     let Ok(array) = super::open(host, req) else { return false };
-    let running = Running { host, req, array, shown: Plan::default() };
+    let running = Running { host, req, array, shown: Plan::default(), over: false };
     let change = gather::shape(&running).and_then(|shape| level::plan(&shape, req));
     change.is_ok_and(|change| matches!(change, level::Change::AtOnce(_)))
 }

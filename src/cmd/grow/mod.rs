@@ -5,6 +5,7 @@ pub mod bitmap;
 mod bitmap_check;
 mod bitmap_gather;
 mod bitmap_off;
+mod check_first;
 mod gather;
 mod knobs;
 mod lock;
@@ -84,13 +85,16 @@ fn all(host: &Host, req: &GrowRequest, array: OpenArray) -> Result<(), Refusal> 
     if changes.is_empty() {
         complain("no changes to --grow");
     }
-    let _lock = if req.common.plan { None } else { Some(lock::change(host, &array.name)?) };
-    let mut running = Running { host, req, array, shown: Plan::default() };
+    let lock = if req.common.plan { None } else { Some(lock::change(host, &array.name)?) };
+    let mut running = Running { host, req, array, shown: Plan::default(), over: false };
     changes.into_iter().try_for_each(|change| one(&mut running, change))?;
     if req.common.plan {
         out(&save::shown(host, &req.common, &running.shown));
     }
-    Ok(())
+    // What follows a reshape takes the lock itself.
+    let (over, devname) = (running.over, running.array.name.devname.clone());
+    drop((running, lock));
+    if over { after::finish(host, &devname) } else { Ok(()) }
 }
 
 fn one(running: &mut Running<'_>, change: Change) -> Result<(), Refusal> {
@@ -129,6 +133,8 @@ pub(super) struct Running<'a> {
     pub array: OpenArray,
     /// With `--plan`: all steps so far.
     pub shown: Plan,
+    /// A reshape was over before anyone could look, and what follows it is still to be done.
+    pub over: bool,
 }
 
 impl Running<'_> {

@@ -2,7 +2,7 @@
 
 use super::after::{self, After};
 use super::reshape::{add, can_be_added, set_level, take_over};
-use super::{Running, bitmap, bitmap_gather, gather, worker};
+use super::{Running, bitmap, bitmap_gather, check_first, gather, worker};
 use crate::cli::request::GrowRequest;
 use crate::error::Refusal;
 use crate::level::Level;
@@ -29,6 +29,9 @@ pub(super) fn run(running: &mut Running<'_>, shape: &Shape) -> Result<(), Refusa
     can_be_added(running)?;
     if !still && reshape::moved(shape, req, &route)?.is_err() && route.to.level == Level::Raid10 {
         return Err(no_room(running, shape, &route));
+    }
+    if req.check_first && !still {
+        check_first::run(running, shape)?;
     }
     let lockless = matches!(shape.bitmap, Now::Lockless(_));
     if lockless && still {
@@ -244,12 +247,12 @@ fn try_start(running: &mut Running<'_>, now: &Shape, start: &Start) -> Result<()
 }
 
 /// Has it looked after. It runs: whatever happens from here on, data is safe, and nothing is undone.
-fn look_after(running: &Running<'_>, devname: &str) -> Result<(), Refusal> {
+fn look_after(running: &mut Running<'_>, devname: &str) -> Result<(), Refusal> {
     let Err(refusal) = worker::launch(running.host, &job(running, devname)) else { return Ok(()) };
     let position = running.array.sysfs.get(attr::RESHAPE_POSITION).and_then(Maybe::some);
     if position.is_none() {
-        // It was over before anyone could look.
-        return after::finish(running.host, devname);
+        running.over = true;
+        return Ok(());
     }
     let shown = running.array.name.path.display();
     Err(refusal.hint(format!("it runs and waits; mdadm --grow --continue {shown} goes on")))

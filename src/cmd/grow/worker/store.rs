@@ -97,6 +97,12 @@ impl Store {
     /// # Errors
     /// What the file system reports.
     pub fn save(&mut self, start: u64, data: &[u8]) -> Result<(), String> {
+        // Nobody would find what is saved in a file without a name.
+        let is = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let (here, there) = (self.file.metadata().map(is), std::fs::metadata(&self.path).map(is));
+        if !matches!((&here, &there), (Ok(a), Ok(b)) if a == b) {
+            return Err(format!("{} is not there any more", self.path.display()));
+        }
         let len = data.len() as u64;
         debug_assert!(len <= self.half);
         let at = DATA_START + if self.second { self.half } else { 0 };

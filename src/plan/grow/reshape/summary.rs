@@ -96,7 +96,9 @@ fn words(g: &Geometry) -> String {
     format!("{} of {}{}{chunk}", g.level.name(), g.slots, layout.unwrap_or_default())
 }
 
-fn clock(seconds: u64) -> String {
+/// `12 s`, `5 min`, `3 h 7 min`.
+#[must_use]
+pub fn clock(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),
         (0, minutes) => format!("{minutes} min"),
