@@ -4,6 +4,8 @@
 mod vm;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use vm::{MIB, attr, mdadm, sh, verify_pattern, write_pattern};
 
@@ -347,5 +349,66 @@ fn a_linear_array_gets_longer_and_all_superblocks_say_so_at_once() {
         assert_eq!(verify_pattern("/dev/md0", 34 * MIB, 8 * MIB, 9), [0; 0], "{version}");
         mdadm("--stop /dev/md0").ok();
         mdadm(&format!("--zero-superblock {}", disks.join(" "))).ok();
+    }
+}
+
+/// Writes of many sizes to its own quarter of the array, until told to stop: at the start of each piece, the last of which is given.
+fn keep_writing(quarter: u64, size: u64, stop: &AtomicBool) -> Vec<(u64, u64, u64)> {
+    const PIECE: u64 = 512 << 10;
+    let pieces = size / 4 / PIECE;
+    let mut last = vec![(0, 0, 0); pieces as usize];
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) && n >= pieces {
+            break;
+        }
+        let random = vm::mix(quarter, n);
+        let at = (quarter * pieces + n % pieces) * PIECE;
+        // Whole pieces too: larger than a chunk, and than what raid4/5/6 take at once.
+        let len = if random.is_multiple_of(4) { PIECE } else { (1 + random / 4 % 128) * 4096 };
+        write_pattern("/dev/md0", at, len, random);
+        last[(n % pieces) as usize] = (at, len, random);
+    }
+    last
+}
+
+#[test]
+fn what_is_written_while_the_level_changes_is_there_afterwards() {
+    vm::sync_speed(1_000_000, 2_000_000);
+    let disks = vm::disks(4, 24 * MIB);
+    for (create, members, change, end) in [
+        ("-l0 -c64", 2, "-l5 -p parity-last -a +2", "raid5"),
+        ("-l5 -c64 -z 16M -b none", 3, "-l0", "raid0"),
+        ("-l5 -c64 -z 16M -b none", 3, "-l6 -n4 -a +3", "raid6"),
+        ("-l10 -c64 -z 16M -b none", 4, "-l0", "raid0"),
+        ("-l0 -c64", 2, "-l10 -a +2 -a +3", "raid10"),
+    ] {
+        let change = change.replace("+2", &disks[2]).replace("+3", &disks[3]);
+        mdadm(&format!("--create /dev/md0 --run --assume-clean -n{members} {create} {}", disks[..members].join(" ")))
+            .ok();
+        let stop = AtomicBool::new(false);
+        let written: Vec<(u64, u64, u64)> = std::thread::scope(|scope| {
+            let stop = &stop;
+            let writers: Vec<_> = (0..4).map(|q| scope.spawn(move || keep_writing(q, 24 * MIB, stop))).collect();
+            std::thread::sleep(Duration::from_millis(300));
+            mdadm(&format!("--grow /dev/md0 {change}")).ok();
+            vm::wait_until(Duration::from_secs(100), "the level has changed", || attr("md0", "level") == end);
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(true, Ordering::Relaxed);
+            writers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+        });
+        if end != "raid0" {
+            vm::wait_until(Duration::from_secs(100), "all is there", || attr("md0", "degraded") == "0");
+            vm::wait_sync("md0");
+        }
+        for (at, len, seed) in written {
+            assert_eq!(verify_pattern("/dev/md0", at, len, seed), [0; 0], "{create} {change}: at {at}, {len} bytes");
+        }
+        if end != "raid0" {
+            vm::set_attr("md0", "sync_action", "check");
+            vm::wait_sync("md0");
+            assert_eq!(attr("md0", "mismatch_cnt"), "0", "{create} {change}");
+        }
+        vm::wait_until(Duration::from_secs(20), "it is stopped", || mdadm("--stop /dev/md0").status == 0);
+        mdadm(&format!("--zero-superblock {}", disks.join(" ")));
     }
 }

@@ -23,6 +23,15 @@ const CHANGES: &[(&str, &str, (&str, u32, u32))] = &[
     ("-l5 -n3 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc", "-l6 -n4 -a /dev/ubdd", ("raid6", 4, 65536)),
     ("-l10 -n3 -c64 -z 30M /dev/ubda /dev/ubdb /dev/ubdc", "-n4 -a /dev/ubdd", ("raid10", 4, 65536)),
     ("-l5 -n4 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc /dev/ubdd", "-n3", ("raid5", 3, 65536)),
+    ("-l5 -n3 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc", "-l4", ("raid4", 3, 65536)),
+    ("-l4 -n3 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc", "-n4 -a /dev/ubdd", ("raid4", 4, 65536)),
+    ("-l6 -n4 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc /dev/ubdd", "-l4", ("raid4", 3, 65536)),
+    (
+        "-l6 -n4 -c64 -z 20M -p left-symmetric-6 /dev/ubda /dev/ubdb /dev/ubdc /dev/ubdd",
+        "-p normalise -c 128",
+        ("raid6", 4, 131_072),
+    ),
+    ("-l10 -n4 -c64 -z 20M /dev/ubda /dev/ubdb /dev/ubdc /dev/ubdd", "-c 128", ("raid10", 4, 131_072)),
 ];
 
 fn change(seed: u64) -> usize {
