@@ -86,16 +86,9 @@ pub fn devices(host: &Host, conf: &Conf, common: &Common) -> Result<Vec<PathBuf>
 }
 
 fn partitions(host: &Host) -> Result<Vec<PathBuf>, String> {
-    let list = host.proc.join("partitions");
-    let text = std::fs::read_to_string(&list)
-        .map_err(|e| format!("cannot read {}: {}", list.display(), crate::error::reason(&e)))?;
     let map = DevMap::read(host);
-    let number = |line: &str| {
-        let mut words = line.split_whitespace();
-        Some((words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?))
-    };
     let path = |dev| map.path(dev, None).map(PathBuf::from);
-    Ok(text.lines().filter_map(number).filter_map(path).collect())
+    Ok(host.partitions()?.into_iter().filter_map(|(dev, _)| path(dev)).collect())
 }
 
 /// A pattern that glob(7) has no sense in matches nothing.

@@ -63,9 +63,8 @@ impl Search {
 
 /// All block devices, the last of /proc/partitions first, as the reference looks through them.
 pub fn all_devices(host: &Host) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(host.proc.join("partitions")).unwrap_or_default();
-    let names = text.lines().skip(2).filter_map(|line| line.split_ascii_whitespace().nth(3));
-    let mut paths: Vec<PathBuf> = names.map(|name| host.dev.join(name)).filter(|p| p.exists()).collect();
+    let names = host.partitions().unwrap_or_default().into_iter();
+    let mut paths: Vec<PathBuf> = names.map(|(_, name)| host.dev.join(name)).filter(|p| p.exists()).collect();
     paths.reverse();
     paths
 }
