@@ -205,6 +205,18 @@ fn a_raid0_whose_member_was_pulled_is_broken() {
     assert_eq!(mdadm("--detail --test /dev/md0").status, 2);
 }
 
+#[test]
+fn with_test_an_export_too_ends_as_the_array_stands() {
+    let disks = vm::disks(3, 40 * MIB);
+    create(&format!("-l5 -n3 --assume-clean --bitmap=none {}", disks.join(" ")));
+    let statuses =
+        || ["--export --test", "--export", "--test"].map(|w| mdadm(&format!("--detail {w} /dev/md0")).status);
+    assert_eq!(statuses(), [0, 0, 0]);
+    reference(&format!("/dev/md0 --fail {}", disks[0])).ok();
+    assert_eq!(statuses(), [1, 0, 1]);
+    assert_eq!(reference("--detail --export --test /dev/md0").status, 0, "the reference says so now: docs/compat.md");
+}
+
 /// Ours without the lines that say why the array does not run.
 fn without_reasons(text: &str) -> String {
     text.lines().filter(|l| !l.starts_with("       Not Started : ") && !l.starts_with("         Next Step : ")).fold(
