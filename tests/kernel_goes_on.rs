@@ -304,6 +304,8 @@ fn who_takes_over_in_the_middle_of_a_window_keeps_its_copy() {
     mdadm("--stop /dev/md0").ok();
     // Somebody lets writes in: nobody knows what the copy is worth then.
     without_a_worker(&all);
+    // So that the window does not come to its end meanwhile.
+    vm::sync_speed(1, 1);
     let seen = mdadm("-D /dev/md0").ok();
     for words in [
         "Reshape Position : ",
