@@ -14,7 +14,7 @@ use super::vm;
 
 /// The functions that scripts use.
 const PRELUDE: &str = r#"
-it() { printf '$ mdadm %s\n' "$*" | tee -a "$LOG/err" >>"$LOG/out"; timeout 30 "${PROGRAM[@]}" "$@" >>"$LOG/out" 2>>"$LOG/err"; local rc=$?; echo "= $rc" >>"$LOG/out"; return $rc; }
+it() { printf '$ mdadm %s\n' "$*" >>"$LOG/out"; printf '$ mdadm %s\n' "$*" >>"$LOG/err"; timeout 30 "${PROGRAM[@]}" "$@" >>"$LOG/out" 2>>"$LOG/err"; local rc=$?; echo "= $rc" >>"$LOG/out"; return $rc; }
 mdadm() { local PROGRAM=("${IT[@]}"); it "$@"; }
 reference() { local PROGRAM=("${REFERENCE[@]}"); it "$@"; }
 other() { local PROGRAM=("${OTHER[@]}"); it "$@"; }
