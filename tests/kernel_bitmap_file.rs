@@ -387,6 +387,8 @@ fn the_file_of_an_array_line_is_used_where_it_can_be_and_keeps_no_array_down() {
 
 #[test]
 fn a_failed_member_comes_back_by_the_file() {
+    // the kernel log has to reach back to before the member left, and clocks are compared in seconds
+    std::thread::sleep(std::time::Duration::from_secs(3));
     let dir = mounted("xfs");
     let disks = vm::disks(2, 32 * MIB);
     let (file, all) = (format!("{dir}/bits"), disks.join(" "));
