@@ -78,6 +78,13 @@ impl Refusal {
         self.lines.push(line.into());
         self
     }
+
+    /// Adds several lines.
+    #[must_use]
+    pub fn hints(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.lines.extend(lines);
+        self
+    }
 }
 
 impl fmt::Display for Refusal {

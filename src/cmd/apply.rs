@@ -4,7 +4,7 @@
 
 mod array;
 mod bitmap;
-mod files;
+pub(super) mod files;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,7 @@ use crate::cli::request::Common;
 use crate::cmd::print::{complain, out};
 use crate::cmd::zeroing::{self, Stopped};
 use crate::device::real::{Access, RealDevice};
+use crate::error::Refusal;
 pub use crate::error::reason;
 use crate::host::Host;
 use crate::host::interrupt::Interrupts;
@@ -37,21 +38,6 @@ static CHANGED: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub fn changed_anything() -> bool {
     CHANGED.swap(false, Ordering::Relaxed)
-}
-
-/// Why a plan stopped.
-#[derive(Debug)]
-pub struct ApplyError {
-    /// What was tried and what came back, in words.
-    pub line: String,
-    /// What was undone, and what could not be.
-    pub after: Vec<String>,
-}
-
-impl fmt::Display for ApplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line)
-    }
 }
 
 /// What undoes a step.
@@ -84,6 +70,27 @@ pub struct Session<'a> {
     pub announce: Option<&'static str>,
     /// Keep what was done when a step fails (stop, assemble: nothing was written that has to go).
     pub keep: bool,
+}
+
+/// Why a plan stopped.
+#[derive(Debug)]
+pub struct ApplyError {
+    /// What was tried and what came back, in words.
+    pub line: String,
+    /// What was undone, and what could not be.
+    pub after: Vec<String>,
+}
+
+impl From<ApplyError> for Refusal {
+    fn from(e: ApplyError) -> Refusal {
+        Refusal::new(e.line).hints(e.after)
+    }
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
 }
 
 fn failed(what: impl fmt::Display, e: &io::Error) -> ApplyError {

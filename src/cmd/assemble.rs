@@ -2,7 +2,6 @@
 
 mod backups;
 mod bitmap_maps;
-pub(super) mod line;
 pub(super) mod probe;
 mod report;
 pub(super) mod scan;
@@ -31,6 +30,7 @@ use crate::host::names::{self, TypedName};
 use crate::host::node::OpenArray;
 use crate::level::Level;
 use crate::plan::assemble::identify::identify;
+use crate::plan::assemble::line::line_of;
 use crate::plan::assemble::naming::own_number;
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::steps::{Decision, decide};
@@ -107,7 +107,7 @@ pub(super) fn assemble(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refus
     }
     let named = req.uuid.is_some() || req.name.is_some() || req.super_minor.is_some();
     if req.members.is_empty() && (!named || matches!(req.update.as_deref(), Some("uuid" | "name"))) {
-        return match line::line_of(conf, &typed) {
+        return match line_of(conf, &typed) {
             Some(_) => scan::run(req, conf),
             None => Err(not_identified(array).hint("name its members, or --uuid= or --name=")),
         };
@@ -285,7 +285,7 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
         } else {
             refusal = explained(refusal, decision).hint("the kernel log (dmesg) has its reason");
         }
-        return e.after.into_iter().fold(refusal, Refusal::hint);
+        return refusal.hints(e.after);
     }
     let line = match e.line.strip_prefix("ADD_NEW_DISK for ").and_then(|rest| rest.split_once(" failed: ")) {
         Some((device, why)) => format!("failed to add {device} to {shown}: {why}"),
@@ -296,12 +296,12 @@ fn failed(e: ApplyError, decision: &Decision, wishes: &Wishes) -> Refusal {
     if of_bitmap {
         refusal = refusal.hint(BITMAP_IS_LOCKLESS);
     }
-    e.after.into_iter().fold(explained(refusal, decision), Refusal::hint)
+    explained(refusal, decision).hints(e.after)
 }
 
 /// With what the superblock tells of why this kernel may refuse the array.
 fn explained(refusal: Refusal, decision: &Decision) -> Refusal {
-    explain(decision.version, &decision.sb, kernel_is((6, 19))).into_iter().fold(refusal, Refusal::hint)
+    refusal.hints(explain(decision.version, &decision.sb, kernel_is((6, 19))))
 }
 
 /// Whether the running kernel is at least this one.

@@ -137,7 +137,7 @@ fn failed(e: ApplyError, design: &Design, members: &[BuildMember]) -> Refusal {
              --layout=original if the array was made with Linux before 3.14, else --layout=alternate",
         );
     }
-    e.after.into_iter().fold(refusal, Refusal::hint)
+    refusal.hints(e.after)
 }
 
 fn after_start(host: &Host, session: &Session<'_>, bitmap: bool) -> Exit {

@@ -8,7 +8,7 @@ use crate::cmd::print;
 use crate::host::Host;
 use crate::host::conf::{Conf, DeviceWord};
 use crate::host::conf_files;
-use crate::host::devmap::DevMap;
+use crate::host::devmap::{DevMap, block_dev};
 use crate::host::node_defaults::NodeDefaults;
 
 /// Reads the configuration, says what is wrong with it, and fills in what was not typed: the homehost and the metadata of new
@@ -95,4 +95,17 @@ fn partitions(host: &Host) -> Result<Vec<PathBuf>, String> {
 pub fn block_devices(pattern: &str) -> Vec<PathBuf> {
     let is_block = |p: &PathBuf| std::fs::metadata(p).is_ok_and(|m| m.file_type().is_block_device());
     glob::glob(pattern).map(|paths| paths.filter_map(Result::ok).filter(is_block).collect()).unwrap_or_default()
+}
+
+/// Whether the DEVICE lines name it: by one of the names that were given, or by one that /dev has for it.
+pub fn permitted(conf: &Conf, names: &[PathBuf], dev: (u32, u32)) -> bool {
+    let has = |word: &DeviceWord| match word {
+        DeviceWord::Partitions => true,
+        DeviceWord::Containers => false,
+        DeviceWord::Glob(pattern) => {
+            glob::Pattern::new(pattern).is_ok_and(|p| names.iter().any(|name| p.matches_path(name)))
+                || block_devices(pattern).iter().any(|path| block_dev(path) == Some(dev))
+        }
+    };
+    conf.devices.iter().any(has)
 }

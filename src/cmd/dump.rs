@@ -96,8 +96,7 @@ fn dump_one(host: &Host, common: &Common, dir: &Path, path: &Path) -> Result<Pla
         .map_err(|e| Refusal::new(format!("Cannot open {shown} to dump metadata: {}", reason(&e))))?;
     let sb = superblock(&device)?.ok_or_else(|| Refusal::new(format!("Cannot find RAID metadata on {shown}")))?;
     let file = dir.join(base_name(path));
-    let cannot =
-        |r: Refusal| r.lines.into_iter().fold(Refusal::new(format!("Cannot dump metadata of {shown}")), Refusal::hint);
+    let cannot = |r: Refusal| Refusal::new(format!("Cannot dump metadata of {shown}")).hints(r.lines);
     let areas = plan::areas(&device, &sb).map_err(cannot)?;
     let mut whole = plan::dump(&device, &areas, &file).map_err(cannot)?;
     let links = ids_of(host, path).into_iter().map(|name| dir.join(name)).filter(|name| *name != file);
@@ -106,9 +105,7 @@ fn dump_one(host: &Host, common: &Common, dir: &Path, path: &Path) -> Result<Pla
         whole.steps.extend(links.into_iter().map(Step::File));
         return Ok(whole);
     }
-    Session::new(host, common)
-        .apply(&whole)
-        .map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
+    Session::new(host, common).apply(&whole).map_err(Refusal::from)?;
     let say = |line: String| {
         if !common.is_quiet() {
             out(&line);
@@ -159,7 +156,7 @@ fn restore_one(host: &Host, common: &Common, from: &Path, path: &Path) -> Result
     session.give(device);
     session.apply(&steps).map_err(|e| {
         let line = format!("Cannot restore {shown} from {}: {}", file.display(), e.line);
-        e.after.into_iter().fold(Refusal::new(line), Refusal::hint)
+        Refusal::new(line).hints(e.after)
     })?;
     if !common.is_quiet() {
         out(&format!("{shown} restored from {}.\n", file.display()));

@@ -8,7 +8,8 @@ use crate::cli::request::Common;
 use crate::error::Refusal;
 use crate::host::Host;
 use crate::host::map::{MapEntry, MapLock};
-use crate::host::names;
+use crate::host::names::{self, TypedName};
+use crate::plan::assemble::naming::AutoName;
 use crate::plan::create::Node;
 use crate::uuid::Uuid;
 
@@ -49,6 +50,26 @@ pub fn choose(
 /// A number that is wished for, if it is free.
 pub fn free(host: &Host, map: &[MapEntry], wished: Option<u32>) -> Option<u32> {
     wished.filter(|n| *n <= names::MAX_NUMBER && !names::is_number_taken(host, map, *n))
+}
+
+/// A path that no array has: `_0`, `_1` ... behind a name that is taken. `planned` is what `--plan` has given away.
+pub fn free_name(host: &Host, planned: &[(PathBuf, String)], wanted: AutoName) -> TypedName {
+    let map = host.map().load().unwrap_or_default();
+    let folder = Path::new("/dev/md");
+    let runs = |devname: &str| host.sysfs.array(devname).exists();
+    let taken = |path: &PathBuf| {
+        planned.iter().any(|(p, _)| p == path)
+            || map.iter().any(|e| e.path.as_ref() == Some(path) && runs(&e.devname))
+            || path.exists()
+    };
+    let first = (!wanted.suffixed).then(|| folder.join(&wanted.name));
+    let numbered = (0u32..).map(|n| folder.join(format!("{}_{n}", wanted.name)));
+    let path = first.into_iter().chain(numbered).find(|path| !taken(path));
+    let path = path.unwrap_or_else(|| folder.join(&wanted.name));
+    let given = |n: &u32| planned.iter().any(|p| p.1 == format!("md{n}"));
+    let kept = path.file_name().is_some_and(|name| name == wanted.name.as_str());
+    let number = free(host, &map, wanted.number.filter(|_| kept)).filter(|n| !given(n));
+    TypedName { path, number, name: wanted.name }
 }
 
 /// The kernel name of a new array: by its number, by its name where the configuration wants that, or a free number.

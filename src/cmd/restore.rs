@@ -55,7 +55,7 @@ fn put_back(req: &RestoreRequest) -> Result<Exit, Refusal> {
         }
     }
     if !refused.is_empty() {
-        let refusal = refused.into_iter().fold(Refusal { lines: Vec::new(), exit: Exit::FAIL }, Refusal::hint);
+        let refusal = Refusal { lines: Vec::new(), exit: Exit::FAIL }.hints(refused);
         return Err(refusal.hint("nothing was written; naming devices behind the file puts back only those"));
     }
     let places: Vec<Place<'_>> =
@@ -176,7 +176,7 @@ fn is_it(host: &Host, saved: &Device, path: &Path) -> Result<(), String> {
 fn execute(req: &RestoreRequest, host: &Host, plan: &Plan, open: Vec<(&Device, RealDevice)>) -> Result<(), Refusal> {
     let mut session = Session::new(host, &req.common);
     open.into_iter().for_each(|(_, dev)| session.give(dev));
-    session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))
+    session.apply(plan).map_err(Refusal::from)
 }
 
 /// Reads everything again.

@@ -106,14 +106,11 @@ fn open_exclusive(host: &Host, path: &Path) -> Result<OpenArray, String> {
     host.opened(file, path).map_err(|e| cannot_open(path, &e))
 }
 
-/// Names who holds the array.
-fn name_holders(host: &Host, path: &Path) {
+/// A line for each who holds the array.
+fn holders(host: &Host, path: &Path) -> Vec<String> {
     let dev = crate::host::devmap::block_dev(path).or_else(|| host.sysfs.dev_of(path.to_str()?));
-    let Some(dev) = dev else { return };
-    let holders = host.who_holds(dev);
-    for holder in holders {
-        complain(format!("{} is {holder}", path.display()));
-    }
+    let holders = dev.map(|dev| host.who_holds(dev)).unwrap_or_default();
+    holders.iter().map(|holder| format!("{} is {holder}", path.display())).collect()
 }
 
 /// Whether it can be stopped: nothing holds it.
@@ -122,9 +119,7 @@ fn name_holders(host: &Host, path: &Path) {
 /// Who does.
 pub(super) fn can_be_stopped(host: &Host, path: &Path) -> Result<(), Refusal> {
     let Err(line) = open_exclusive(host, path) else { return Ok(()) };
-    let shown = path.display();
-    let holders = crate::host::devmap::block_dev(path).map(|dev| host.who_holds(dev)).unwrap_or_default();
-    Err(holders.iter().fold(Refusal::new(line), |refusal, holder| refusal.hint(format!("{shown} is {holder}"))))
+    Err(Refusal::new(line).hints(holders(host, path)))
 }
 
 pub(super) fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
@@ -136,7 +131,7 @@ pub(super) fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
         Err(line) => {
             if say.errors {
                 complain(line);
-                name_holders(host, path);
+                holders(host, path).iter().for_each(complain);
             }
             return Exit::FAIL;
         }
@@ -149,7 +144,7 @@ pub(super) fn one(host: &Host, common: &Common, path: &Path, say: Say) -> Exit {
         if say.errors {
             complain(e);
             err(&format!("       {PERHAPS}\n"));
-            name_holders(host, path);
+            holders(host, path).iter().for_each(complain);
         }
         return Exit::FAIL;
     }
@@ -193,7 +188,7 @@ fn show(host: &Host, common: &Common, paths: &[PathBuf]) -> Exit {
     }
     for path in waiting {
         complain(format!("Cannot get exclusive access to {}:{PERHAPS}", path.display()));
-        name_holders(host, &path);
+        holders(host, &path).iter().for_each(complain);
         exit = Exit::FAIL;
     }
     out(&if common.json { format!("{:#}\n", plan.json()) } else { plan.text() });

@@ -53,7 +53,7 @@ fn one(host: &Host, common: &Common, word: &str, path: &Path) -> Result<Plan, Re
             let errno = e.line.rsplit(": ").next().unwrap_or_default();
             let now = sysfs.get(attr::SYNC_ACTION).map(|a| a.word().to_owned());
             let why = now.filter(|a| a != "idle" && a != "frozen").map(|a| busy(&shown, &a));
-            e.after.iter().cloned().fold(not_set(&shown, word, errno, why), Refusal::hint)
+            not_set(&shown, word, errno, why).hints(e.after.clone())
         })?;
     }
     Ok(plan)

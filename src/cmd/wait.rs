@@ -91,7 +91,7 @@ fn show_progress(host: &Host, devname: &str, path: &Path, action: &str) {
     let array = host.sysfs.array(devname);
     let Some(SyncProgress::At { done, total }) = array.get(attr::SYNC_COMPLETED) else { return };
     let speed = array.get(attr::SYNC_SPEED).and_then(Maybe::some).map(|kib| kib.saturating_mul(1024));
-    let critical = action == "reshape" && worker::recorded(host, devname).is_some_and(|r| r.overwrites());
+    let critical = action == "reshape" && worker::recorded(host, devname).is_some_and(|(r, _)| r.overwrites());
     let section = if critical { " (critical section)" } else { "" };
     let what = format!("{action} of {}{section}", path.display().to_string().escape_debug());
     let bytes = |sectors: u64| sectors.saturating_mul(SECTOR_BYTES);

@@ -86,6 +86,14 @@ pub fn start(array: &Facts) -> Result<Check, Refusal> {
     Ok(check)
 }
 
+/// Whether a check that was killed left something to be put back, by `sync_min` and `sync_max` of the array.
+#[must_use]
+pub fn is_left(array: &Facts, (min, max): (u64, Option<u64>), idle: bool) -> bool {
+    // Nobody but a check that was to go on there has set it.
+    let left_min = min > 0 && array.left.is_some_and(|(done, _)| done == min);
+    max == Some(PAST_THE_END) || array.has_left_speed || (left_min && idle)
+}
+
 /// What is put back after a check that was killed.
 #[must_use]
 pub fn tidy(array: &Facts) -> Plan {
@@ -175,6 +183,18 @@ mod tests {
             assert_eq!(check.goes_on_at, at, "{left:?}");
             let min = format!("sysfs  md0/md/sync_min = {}", at.unwrap_or(0));
             assert_eq!(check.start.steps[1].line(), min);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_check_left_is_told_from_what_somebody_else_set() {
+        let left = Facts { left: Some((2048, 1 << 20)), ..facts() };
+        assert!(is_left(&facts(), (0, Some(PAST_THE_END)), false) && is_left(&left, (2048, None), true));
+        assert!(is_left(&Facts { has_left_speed: true, ..facts() }, (0, None), false));
+        for (array, min, idle) in
+            [(&facts(), 0, true), (&facts(), 2048, true), (&left, 4096, true), (&left, 2048, false)]
+        {
+            assert!(!is_left(array, (min, Some(9000)), idle));
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Facts {
 #[must_use]
 pub fn not_set(shown: &str, word: &str, errno: &str, why: Option<String>) -> Refusal {
     let refusal = Refusal::new(format!("Count not set action for {shown} to {word}: {errno}"));
-    why.into_iter().fold(refusal, Refusal::hint)
+    refusal.hints(why)
 }
 
 /// The one step.

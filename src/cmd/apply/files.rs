@@ -95,8 +95,12 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(folder(path))?.sync_all()
+}
+
+/// The folder that a file is in.
+pub(in crate::cmd) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// On the disk, and not in the page cache: the kernel's md writes past it, so what is cached grows old.

@@ -5,16 +5,16 @@
 
 use std::path::PathBuf;
 
-use super::line::{fits, free_name, line_of};
 use super::search::Search;
 use super::{Asked, Put, assemble_from, running_arrays, show_plan, wishes};
 use crate::cli::request::AssembleRequest;
-use crate::cmd::configured;
 use crate::cmd::print::complain;
+use crate::cmd::{configured, node};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::{ArrayLine, Conf, PolicyKey};
 use crate::host::names::{self, TypedName};
+use crate::plan::assemble::line::{fits, line_of};
 use crate::plan::assemble::naming::{AutoName, Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
 use crate::plan::policy::allowed;
@@ -66,10 +66,13 @@ pub fn run(req: &AssembleRequest, conf: &Conf) -> Result<Exit, Refusal> {
         return Err(Refusal::new(format!("Devices {a} and {b} have the same name: {name}"))
             .hint("Duplicate MD device names in conf file were found."));
     }
-    let mut lines: Vec<&ArrayLine> = conf.arrays.iter().filter(|line| !line.ignore).collect();
-    // Appended once too often.
-    let again = |n: usize, line: &ArrayLine| conf.arrays.iter().filter(|l| !l.ignore).take(n).any(|l| l == line);
-    lines = lines.into_iter().enumerate().filter(|(n, line)| !again(*n, line)).map(|(_, line)| line).collect();
+    let mut lines: Vec<&ArrayLine> = Vec::new();
+    for line in conf.arrays.iter().filter(|line| !line.ignore) {
+        // Else appended once too often.
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
     let exit = if lines.is_empty() { scan.automatic() } else { scan.configured(lines) };
     show_plan(&scan.host, req, scan.plan);
     exit
@@ -319,7 +322,7 @@ impl Scan<'_> {
 
     /// A path that no array has: `_0`, `_1` ... behind a name that is taken.
     fn free_name(&self, wanted: AutoName) -> TypedName {
-        free_name(&self.host, &self.planned, wanted)
+        node::free_name(&self.host, &self.planned, wanted)
     }
 
     /// Keeps in mind what runs; with `--plan` what is given away, and what would be done.

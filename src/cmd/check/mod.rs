@@ -7,6 +7,7 @@
 mod kept;
 mod ranges;
 mod status;
+mod stop;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,8 +35,6 @@ use crate::uuid::Uuid;
 /// How often it is looked at, and how often the position is written down.
 const LOOK: Duration = Duration::from_millis(200);
 const KEEP: Duration = Duration::from_secs(30);
-/// How long whoever started a check has to put back what it set.
-const TIDIES: Duration = Duration::from_secs(2);
 
 /// Starts, stops or tells; with what `--json` says of it besides.
 #[must_use]
@@ -58,7 +57,7 @@ pub fn run(request: &CheckRequest) -> (Exit, Map<String, Value>) {
         return (exit.worst(status::run(request, &arrays, &kept)), Map::new());
     }
     if request.action == CheckAction::Stop {
-        return (exit.worst(stop(&host, request, &arrays, &mut kept)), Map::new());
+        return (exit.worst(stop::stop(&host, request, &arrays, &mut kept)), Map::new());
     }
     if request.action == CheckAction::Continue {
         arrays.retain(|target| kept.of(target.uuid).unfinished.is_some());
@@ -358,45 +357,4 @@ fn keep(target: &Target, kept: &mut Kept, change: impl FnOnce(&mut Checks)) {
     if let Err(e) = kept.change(target.uuid, change) {
         complain(format!("{}: cannot keep how far the check is: {}", target.shown, reason(&e)));
     }
-}
-
-fn stop(host: &Host, request: &CheckRequest, arrays: &[Target], kept: &mut Kept) -> Exit {
-    let (mut whole, mut exit) = (Plan::default(), Exit::OK);
-    for target in arrays {
-        match stop_one(host, request, target, kept) {
-            Ok(plan) => whole.steps.extend(plan.steps),
-            Err(e) => {
-                complain(e);
-                exit = Exit::FAIL;
-            }
-        }
-    }
-    show(request, &whole, exit);
-    exit
-}
-
-/// Interrupts a check; what one that was killed has set is put back here, else by whoever started it.
-fn stop_one(host: &Host, request: &CheckRequest, target: &Target, kept: &mut Kept) -> Result<Plan, String> {
-    let runs = target.action() == Some(SyncAction::Check);
-    let plan = if runs { check::stop(target.dir.devname()) } else { Plan::default() };
-    if request.common.plan {
-        return Ok(plan);
-    }
-    let apply = |plan: &Plan| Session::new(host, &request.common).apply(plan).map_err(|e| e.to_string());
-    apply(&plan)?;
-    let is_left = || target.dir.get(attr::SYNC_MAX) == Some(Maybe::Some(check::PAST_THE_END));
-    let end = Instant::now() + TIDIES;
-    while runs && is_left() && Instant::now() < end {
-        std::thread::sleep(LOOK);
-    }
-    let checks = kept.of(target.uuid);
-    let left = target.facts(request, &checks);
-    // Nobody but a check that was to go on there has set it.
-    let min = target.dir.get(attr::SYNC_MIN).filter(|min| *min > 0);
-    let is_left_min = min.is_some() && min == checks.unfinished.map(|u| u.done_sectors);
-    if is_left() || left.has_left_speed || (is_left_min && target.action() == Some(SyncAction::Idle)) {
-        apply(&check::tidy(&left))?;
-        keep(target, kept, |c| c.speed = None);
-    }
-    Ok(plan)
 }

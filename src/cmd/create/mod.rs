@@ -253,7 +253,7 @@ fn execute(
     if req.common.metadata.is_none() && !req.common.is_quiet() {
         session.announce = Some("mdadm: Defaulting to version 1.2 metadata\n");
     }
-    session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))?;
+    session.apply(plan).map_err(Refusal::from)?;
     let Some(node) = node else {
         if !req.common.is_quiet() {
             out(&format!("mdadm: metadata for {} written; assemble it to start it.\n", req.array.display()));

@@ -135,7 +135,7 @@ pub(in crate::cmd) fn finish(host: &Host, devname: &str) -> Result<(), Refusal> 
     }
     let commands = after.commands(&shown.display().to_string());
     let refusal = Refusal::new(format!("the reshape of {} is done, but not what follows it", shown.display()));
-    Err(commands.into_iter().fold(refusal, Refusal::hint))
+    Err(refusal.hints(commands))
 }
 
 /// Another reshape is nobody's wish: the one before may have been turned.

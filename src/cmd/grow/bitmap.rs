@@ -175,11 +175,7 @@ fn put_back(running: &mut Running<'_>, facts: &Facts, old: Option<&NewPlace>, re
     if now(running) != Now::None
         && let Err(e) = running.execute_patiently(&bitmap::let_go(facts))
     {
-        return e
-            .lines
-            .into_iter()
-            .fold(refusal, Refusal::hint)
-            .hint(format!("see what it has now: mdadm --detail {shown}"));
+        return refusal.hints(e.lines).hint(format!("see what it has now: mdadm --detail {shown}"));
     }
     let Some(old) = old else { return refusal.hint(format!("{shown} runs on without a bitmap, as before")) };
     let lockless = matches!(facts.now, Now::Lockless(_));
@@ -188,7 +184,7 @@ fn put_back(running: &mut Running<'_>, facts: &Facts, old: Option<&NewPlace>, re
         .and_then(|()| running.execute_patiently(&bitmap::take(facts, old.offset)));
     match put {
         Ok(()) => refusal.hint(format!("{shown} runs on with the kind of bitmap it had")),
-        Err(e) => e.lines.into_iter().fold(refusal, Refusal::hint).hint(format!(
+        Err(e) => refusal.hints(e.lines).hint(format!(
             "{shown} runs on without a bitmap: mdadm --grow {shown} --bitmap={}",
             if lockless { "lockless" } else { "internal" }
         )),

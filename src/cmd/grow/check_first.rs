@@ -73,7 +73,7 @@ fn read_all(shape: &Shape, areas: &[Area], of: impl Fn(&Area) -> (u64, u64) + Sy
     });
     let Some((device, why)) = bad.first() else { return Ok(()) };
     let others = bad.iter().skip(1).map(|(path, why)| format!("{path}: {why}"));
-    Err(others.fold(refused(shape, &format!("{device}: {why}"), device), Refusal::hint))
+    Err(refused(shape, &format!("{device}: {why}"), device).hints(others))
 }
 
 /// Past the page cache, as a device is opened.

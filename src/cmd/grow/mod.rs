@@ -159,7 +159,7 @@ impl Running<'_> {
             let opened = RealDevice::open(&path, Access::Write);
             session.give(opened.map_err(|e| cannot(path.display().to_string(), &e))?);
         }
-        session.apply(plan).map_err(|e| e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint))
+        session.apply(plan).map_err(Refusal::from)
     }
 
     /// The same, again and again for a while where the kernel says that the array is busy.

@@ -85,7 +85,7 @@ pub(super) fn take_over(running: &mut Running<'_>, shape: &Shape, takeover: &Tak
     let shown = &shape.shown;
     let done = done.map_err(|e| {
         let line = format!("{shown}: could not set level to {}", takeover.to.name());
-        let mut refusal = e.lines.into_iter().fold(Refusal::new(line), Refusal::hint);
+        let mut refusal = Refusal::new(line).hints(e.lines);
         if !takeover.out.is_empty() {
             let names = takeover.out.join(" ");
             refusal = refusal.hint(format!("put back what was taken out: mdadm {shown} --add {names}"));
@@ -193,6 +193,6 @@ pub(super) fn policy(running: &mut Running<'_>) -> Result<(), Refusal> {
     let plan = policy::plan(&shape, &facts, wanted, &now)?;
     running.execute_patiently(&plan).map_err(|e| {
         let line = format!("failed to change consistency policy of {}", shape.shown);
-        e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+        Refusal::new(line).hints(e.lines)
     })
 }

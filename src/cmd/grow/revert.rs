@@ -4,17 +4,13 @@ use std::path::PathBuf;
 
 use super::{lock, worker};
 use crate::cli::request::{AssembleRequest, Common, GrowRequest};
-use crate::cmd::member::superblock;
 use crate::cmd::print::out;
 use crate::cmd::{assemble, save, stop};
-use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::Conf;
 use crate::host::node::OpenArray;
 use crate::plan::grow::revert::{self, Facts};
-use crate::superblock::reshape;
-use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::{ArrayState, MetadataVersion, Slot};
 use crate::sysfs::{ArrayDir, MemberDir, attr};
 
@@ -38,11 +34,8 @@ pub(super) fn run(host: &Host, (req, conf): (&GrowRequest, &Conf), array: OpenAr
     };
     // What was added or failed meanwhile counts.
     let members = paths(host, &dir);
-    let backup = superblocks(host, &dir)
-        .first()
-        .map(|sb| sb.set_uuid())
-        .map(|uuid| worker::backup_in_use(host, &job, uuid))
-        .filter(|p| p.exists());
+    let backup = worker::recorded(host, &name.devname).map(|(_, uuid)| worker::backup_in_use(host, &job, uuid));
+    let backup = backup.filter(|p| p.exists());
     let quiet = Common { verbose: -1, ..req.common.clone() };
     drop(seat);
     if stop::one(host, &quiet, &name.path, stop::Say { stopped: false, errors: true }) != Exit::OK {
@@ -73,15 +66,8 @@ fn paths(host: &Host, dir: &ArrayDir) -> Vec<PathBuf> {
     attached(dir).map(|m| host.dev.join(m.name())).collect()
 }
 
-/// Of the members in slots.
-fn superblocks(host: &Host, dir: &ArrayDir) -> Vec<SuperV1> {
-    let slotted = attached(dir).filter(|m| matches!(m.get(attr::SLOT), Some(Slot::At(_))));
-    slotted.filter_map(|m| superblock(&RealDevice::open(&host.dev.join(m.name()), Access::Read).ok()?)).collect()
-}
-
 fn facts(host: &Host, dir: &ArrayDir, shown: &str) -> Facts {
-    let supers = superblocks(host, dir);
-    let reshape = supers.first().and_then(|best| reshape::of(best, supers.iter()));
+    let reshape = worker::recorded(host, dir.devname()).map(|(reshape, _)| reshape);
     let in_sync = |m: MemberDir| match m.get(attr::SLOT) {
         Some(Slot::At(slot)) if m.get(attr::STATE).is_some_and(|s| s.has("in_sync")) => Some(slot),
         _ => None,
@@ -108,10 +94,8 @@ fn not_turned(request: &AssembleRequest, conf: &Conf, why: Refusal) -> Refusal {
     let names: Vec<String> = request.members.iter().map(|m| m.display().to_string()).collect();
     match assemble::assemble(&request, conf) {
         Ok(_) => why.hint(format!("{shown} goes on as before")),
-        Err(e) => e
-            .lines
-            .into_iter()
-            .fold(why, Refusal::hint)
+        Err(e) => why
+            .hints(e.lines)
             .hint(format!("{shown} is stopped; to start it: mdadm --assemble {shown} {}", names.join(" "))),
     }
 }
@@ -120,6 +104,6 @@ fn not_turned(request: &AssembleRequest, conf: &Conf, why: Refusal) -> Refusal {
 fn go_on(host: &Host, job: &worker::Job, why: Refusal) -> Refusal {
     match worker::launch(host, job) {
         Ok(()) => why,
-        Err(e) => e.lines.into_iter().fold(why, Refusal::hint),
+        Err(e) => why.hints(e.lines),
     }
 }

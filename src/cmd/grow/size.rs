@@ -101,7 +101,7 @@ fn in_words(shape: &Shape, refusal: Refusal) -> Refusal {
     let said = |e: &&i32| refusal.lines.iter().any(|l| l.contains(&errno_text(**e)));
     let Some(errno) = errno.iter().find(said) else { return refusal };
     let line = format!("Cannot set device size for {}: {}", shape.shown, errno_text(*errno));
-    refusal.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+    Refusal::new(line).hints(refusal.lines)
 }
 
 /// Off, grow, resync, on.
@@ -137,7 +137,7 @@ fn without_bitmap(running: &mut Running<'_>, facts: Facts, shape: &Shape, change
     match (grown, put) {
         (Ok(()), put) => put.map_err(|e| e.hint(format!("{shown} has grown and has no bitmap now: {again}"))),
         (Err(e), Ok(())) => Err(e),
-        (Err(e), Err(other)) => Err(other.lines.into_iter().fold(e, Refusal::hint).hint(again)),
+        (Err(e), Err(other)) => Err(e.hints(other.lines).hint(again)),
     }
 }
 

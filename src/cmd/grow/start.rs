@@ -157,7 +157,7 @@ fn levels(running: &mut Running<'_>, shape: &Shape, levels: &[Level], taken: &mu
         let now = Shape { level: before, request: gather::request(&running.array.sysfs), ..shape.clone() };
         set_level(running, &now, *level, &plan).map_err(|e| {
             let line = format!("{}: could not set level to {}", shape.shown, level.name());
-            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+            Refusal::new(line).hints(e.lines)
         })?;
         taken.push(before);
         before = *level;
@@ -242,7 +242,7 @@ fn try_start(running: &mut Running<'_>, now: &Shape, start: &Start) -> Result<()
             let _ = running.execute(&Plan { steps: vec![step.clone()] });
         }
         let line = format!("Cannot start reshape for {}", now.shown);
-        e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+        Refusal::new(line).hints(e.lines)
     })
 }
 

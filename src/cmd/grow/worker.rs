@@ -24,20 +24,18 @@ use nix::fcntl::Flock;
 
 use super::{after, lock};
 use crate::backup::MOST_SECTORS;
-use crate::cmd::member::superblock;
 use crate::cmd::print::complain;
-use crate::device::real::{Access, RealDevice};
 use crate::error::{Exit, Refusal, reason};
 use crate::host::Host;
 use crate::host::saved::DEFAULT_DIR;
 use crate::kernel::process::in_own_session;
 use crate::plan::grow::reshape::summary::Backup;
 use crate::superblock::reshape::Reshape;
-use crate::superblock::v1::SuperV1;
 use crate::sysfs::value::{ArrayState, Maybe, SyncAction};
 use crate::sysfs::{ArrayDir, attr};
 use crate::units::SECTOR_BYTES;
 use crate::uuid::Uuid;
+use seated::Seated;
 
 /// How long a worker may take until it has taken over.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -93,7 +91,7 @@ fn cannot_save(job: &Job, why: &str) -> Refusal {
 
 /// The file, the array's uuid, and the bytes of a window.
 fn file_of(host: &Host, job: &Job, first: &Reshape) -> Result<(PathBuf, Uuid, u64), Refusal> {
-    let uuid = superblocks(host, &job.devname).next().map(|sb| sb.set_uuid());
+    let uuid = Seated::default().uuid(host, &host.sysfs.array(&job.devname));
     let uuid = uuid.ok_or_else(|| Refusal::new(format!("cannot read a superblock of {}", job.devname)))?;
     let half = saver::window(first);
     if half / SECTOR_BYTES > MOST_SECTORS {
@@ -103,15 +101,10 @@ fn file_of(host: &Host, job: &Job, first: &Reshape) -> Result<(PathBuf, Uuid, u6
     Ok((job.backup.clone().unwrap_or_else(|| backup_of(uuid)), uuid, half))
 }
 
-fn superblocks<'a>(host: &'a Host, devname: &str) -> impl Iterator<Item = SuperV1> + 'a {
-    let members = host.sysfs.array(devname).members().into_iter();
-    members.filter_map(|m| superblock(&RealDevice::open(&host.dev.join(m.name()), Access::Read).ok()?))
-}
-
-/// The reshape as a member's superblock tells of it.
+/// The reshape as it would be found after a crash now, and the array's uuid.
 #[must_use]
-pub fn recorded(host: &Host, devname: &str) -> Option<Reshape> {
-    superblocks(host, devname).find_map(|sb| Reshape::of(&sb).ok().flatten())
+pub fn recorded(host: &Host, devname: &str) -> Option<(Reshape, Uuid)> {
+    Seated::default().recorded(host, &host.sysfs.array(devname))
 }
 
 /// Whether its reshape is held back, and nobody looks after it who would let it go on.
@@ -173,7 +166,7 @@ fn taken_over(host: &Host, job: &Job, mut child: Child) -> Result<(), Refusal> {
     let _ = child.kill().and_then(|()| child.stderr.take().map_or(Ok(0), |mut e| e.read_to_string(&mut said)));
     let said = said.lines().map(|l| l.strip_prefix("mdadm: ").unwrap_or(l).to_owned());
     let refusal = Refusal::new(format!("nothing looks after the reshape of {}, which waits", job.devname));
-    let refusal = said.fold(refusal, Refusal::hint);
+    let refusal = refusal.hints(said);
     Err(refusal.hint(format!("to go on: mdadm --grow --continue /dev/{}", job.devname)))
 }
 

@@ -4,15 +4,14 @@ use std::path::Path;
 
 use super::array::{self, Found};
 use super::late;
-use super::may::{matching, of_this_cluster, permitted};
 use super::report::Report;
 use super::spare;
 use crate::cli::request::{IncrementalRequest, Metadata};
 use crate::cmd::apply::{ApplyError, Session, reason};
 use crate::cmd::assemble::kernel_is;
-use crate::cmd::assemble::line::free_name;
 use crate::cmd::assemble::probe::candidate;
 use crate::cmd::bitmap_file;
+use crate::cmd::configured;
 use crate::cmd::node;
 use crate::cmd::print::{complain, out};
 use crate::cmd::save;
@@ -25,6 +24,7 @@ use crate::host::kernel_log;
 use crate::host::map::{MapEntry, MapLock};
 use crate::host::names::{self, TypedName};
 use crate::level::Level;
+use crate::plan::assemble::line::{matching, of_this_cluster};
 use crate::plan::assemble::naming::{Local, auto_name, format_name, is_local, may_start, member, own_number};
 use crate::plan::assemble::start::explain;
 use crate::plan::assemble::{Candidate, Content, Member, Wishes};
@@ -92,7 +92,7 @@ fn look(req: &IncrementalRequest, conf: &Conf, host: &Host, device: &Path) -> Re
         return Err(Refusal::new(format!("{shown} is not a block device.")));
     };
     // The others are links that udev is about to make.
-    if !conf.devices.is_empty() && !permitted(conf, &req.devices, dev) {
+    if !conf.devices.is_empty() && !configured::permitted(conf, &req.devices, dev) {
         return Err(Refusal::new(format!("{shown} not permitted by mdadm.conf.")));
     }
     let version = match req.common.metadata {
@@ -144,7 +144,7 @@ fn name(
     m: &Member,
     local: &Local,
 ) -> Result<TypedName, Refusal> {
-    let own = || free_name(host, &[], auto_name(m, local));
+    let own = || node::free_name(host, &[], auto_name(m, local));
     let Some(typed) = line.and_then(|line| line.device.as_deref()).map(names::parse).transpose()? else {
         return Ok(own());
     };
@@ -359,5 +359,5 @@ pub fn not_added(e: ApplyError, device: &Path, node: &Node, fresh: bool) -> Refu
         Some((_, why)) => format!("failed to add {shown} to {kind} array {array}: {why}."),
         None => e.line.clone(),
     };
-    e.after.into_iter().fold(Refusal::new(line).with_exit(Exit::USAGE), Refusal::hint)
+    Refusal::new(line).with_exit(Exit::USAGE).hints(e.after)
 }

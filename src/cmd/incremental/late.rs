@@ -42,7 +42,7 @@ fn refused(attach: &Attach<'_>, node: &Node, why: Refusal) -> Refusal {
     } else {
         format!("not adding {shown} to active array (without --run) {array}")
     };
-    why.lines.into_iter().fold(Refusal::new(line).with_exit(Exit::USAGE), Refusal::hint)
+    Refusal::new(line).with_exit(Exit::USAGE).hints(why.lines)
 }
 
 /// A spare of this array.

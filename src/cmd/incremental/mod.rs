@@ -4,7 +4,6 @@ pub(super) mod array;
 mod attach;
 mod late;
 mod map;
-mod may;
 mod remove;
 mod report;
 mod scan;

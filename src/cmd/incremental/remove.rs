@@ -88,7 +88,7 @@ fn from_running(
         && let Err(why) = fail(facts, &target, false)
     {
         let refusal = cannot("fail", "in array").hint(format!("{name} is still there"));
-        return Err(why.lines.into_iter().fold(refusal, Refusal::hint));
+        return Err(refusal.hints(why.lines));
     }
     // So that nothing is written to an array that nobody uses: the device may come back as it was.
     if !req.common.plan {

@@ -2,7 +2,6 @@
 
 use super::array::{self, Found};
 use super::attach::{settled, start, tell, why_not};
-use super::may::matching;
 use crate::cli::request::IncrementalRequest;
 use crate::cmd::apply::Session;
 use crate::cmd::bitmap_file;
@@ -11,6 +10,7 @@ use crate::cmd::save;
 use crate::error::{Exit, Refusal};
 use crate::host::Host;
 use crate::host::conf::Conf;
+use crate::plan::assemble::line::matching;
 use crate::plan::assemble::naming::member;
 use crate::plan::create::Node;
 use crate::plan::incremental::{Facts, Named, Outcome, decide};
@@ -95,7 +95,7 @@ fn one(
     let done = session.apply(&d.attach).and_then(|()| start(session, host, &node.devname, &d));
     done.map_err(|e| {
         let why = e.line.rsplit(": ").next().unwrap_or_default();
-        why_not(&d).into_iter().chain(e.after).fold(Refusal::new(why), Refusal::hint)
+        Refusal::new(why).hints(why_not(&d)).hints(e.after)
     })?;
     if !req.common.is_quiet() {
         complain(format!("started array {}", node.path.display()));

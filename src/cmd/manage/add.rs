@@ -60,7 +60,7 @@ impl Manager<'_> {
                 // The reference says no more than the line in front.
                 let (first, line) = (first.clone(), format!("Failed to write metadata to {}", target.shown));
                 let rest = e.lines.drain(1..).collect::<Vec<_>>();
-                e = rest.into_iter().fold(Refusal::new(line).hint(first), Refusal::hint);
+                e = Refusal::new(line).hint(first).hints(rest);
                 if self.host.sysfs.is_read_only(new.dev) {
                     e = e.hint(format!("{} is read-only (blockdev --setrw)", target.shown));
                 }

@@ -104,5 +104,5 @@ impl Manager<'_> {
 }
 
 fn explained(target: &Target, facts: &ArrayFacts, e: Refusal) -> Refusal {
-    e.lines.into_iter().fold(journal::failed(&target.shown, &facts.shown), Refusal::hint)
+    journal::failed(&target.shown, &facts.shown).hints(e.lines)
 }

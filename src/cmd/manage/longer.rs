@@ -33,10 +33,7 @@ impl Manager<'_> {
         // By itself: from here on nothing is put back.
         self.execute(&longer::recorded(&facts, &new, &kname)).map_err(|e| {
             let line = format!("{} is a member of {} now, but not all superblocks say so", target.shown, facts.shown);
-            e.lines
-                .into_iter()
-                .fold(Refusal::new(line), Refusal::hint)
-                .hint(format!("mdadm --stop {0} writes them", facts.shown))
+            Refusal::new(line).hints(e.lines).hint(format!("mdadm --stop {0} writes them", facts.shown))
         })?;
         facts.after_add(new.dev, kname, facts.slots);
         facts.slots += 1;

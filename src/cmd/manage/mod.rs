@@ -4,6 +4,7 @@ mod add;
 mod gather;
 mod journal;
 mod longer;
+mod missed;
 mod plain;
 mod readd;
 mod rebuild;
@@ -286,7 +287,7 @@ impl Manager<'_> {
                 let runs = self.array.as_ref().and_then(|a| a.sysfs.get(attr::SYNC_ACTION));
                 let runs = runs.filter(|a| !matches!(a, SyncAction::Idle | SyncAction::Frozen));
                 let why = manage::why_busy(&facts, target, runs.as_ref().map(SyncAction::word));
-                return Err(why.into_iter().fold(refusal, Refusal::hint));
+                return Err(refusal.hints(why));
             }
             std::thread::sleep(REMOVE_PAUSE);
         }
@@ -301,7 +302,7 @@ impl Manager<'_> {
         let (plan, slot) = replace::replace(&facts, target)?;
         self.execute(&plan).map_err(|e| {
             let line = format!("Failed to request replacement for {}", target.shown);
-            e.lines.into_iter().fold(Refusal::new(line), Refusal::hint)
+            Refusal::new(line).hints(e.lines)
         })?;
         self.replaced.push_back(slot);
         if self.req.common.verbose >= 0 {
@@ -323,7 +324,7 @@ impl Manager<'_> {
             let busy = refusal.lines.first().is_some_and(|l| l.ends_with("Device or resource busy"));
             if !busy || tries == 0 {
                 let line = format!("Failed to set {} as preferred replacement.", target.shown);
-                let failed = refusal.lines.into_iter().fold(Refusal::new(line), Refusal::hint);
+                let failed = Refusal::new(line).hints(refusal.lines);
                 let array = self.req.array.display();
                 let wait = format!("{array} is being rebuilt: mdadm --wait {array}, then try again");
                 return Err(if busy { failed.hint(wait) } else { failed });
@@ -376,7 +377,7 @@ fn sync_action(devname: String, word: &str) -> Plan {
 }
 
 fn refused(e: ApplyError) -> Refusal {
-    e.after.into_iter().fold(Refusal::new(e.line), Refusal::hint)
+    Refusal::from(e)
 }
 
 /// Names who holds a device.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::{Manager, by_path};
-use crate::bitmap::summary::{self, Counts};
 use crate::blockio::ReadAt;
 use crate::cli::request::{Common, ManageItem, ManageOp, ManageRequest};
 use crate::cmd::print::{complain, out};
@@ -355,54 +354,9 @@ impl Manager<'_> {
         }
         Ok(found)
     }
-
-    /// How many bytes the bitmap marks, of how many.
-    fn missed(&self, running: &Running, good: &RealDevice) -> Option<(u64, u64)> {
-        if running.bitmap_file.is_some() {
-            let bitmap = crate::cmd::bitmap_file::of_array(self.array.as_ref()?)?;
-            return Some((bitmap.dirty_sectors().bytes()?.0, Sectors(bitmap.sb.sync_size()).bytes()?.0));
-        }
-        let bitmap = summary::read(good, &running.sb).ok()??;
-        let chunks = match summary::counts(good, &bitmap).ok()?? {
-            Counts::Bits { dirty } => dirty,
-            Counts::States(states) => states.resync_chunks(false),
-        };
-        let size = bitmap.sb.sync_size().saturating_mul(512);
-        Some((chunks.saturating_mul(bitmap.chunk_bytes.unwrap_or(0)).min(size), size))
-    }
-
-    /// How much the bitmap says has to be rebuilt.
-    fn say_missed(&self, target: &Target, running: &Running, good: &RealDevice) {
-        let Some((bytes, size)) = self.missed(running, good) else { return };
-        if self.req.common.verbose >= 0 {
-            complain(format!(
-                "the bitmap covers what {} missed: {} MiB of {} MiB are rebuilt",
-                target.shown,
-                bytes.div_ceil(1 << 20),
-                size.div_ceil(1 << 20)
-            ));
-        }
-    }
-
-    fn say_unproven(&self, target: &Target, verdict: &Verdict, running: &Running) {
-        if let Some(word) = &self.req.update {
-            self.say(format!("{} has a new superblock: --update={word} changed nothing", target.shown));
-        }
-        if self.req.common.verbose >= 0 {
-            let mib = running.sb.size().div_ceil(2048);
-            let why = match verdict {
-                Verdict::Unproven(slot, why) => {
-                    format!("in slot {slot}, but the bitmap is not proven to cover what it missed: {why}")
-                }
-                Verdict::NoBitmap(slot) => format!("in slot {slot}; {}", verdict.why()),
-                _ => return,
-            };
-            complain(format!("{} was {why}. It is rebuilt fully ({mib} MiB).", target.shown));
-        }
-    }
 }
 
 pub(super) fn not_possible(target: &Target, facts: &ArrayFacts, why: Vec<String>) -> Refusal {
     let line = format!("--re-add for {} to {} is not possible", target.shown, facts.shown);
-    why.into_iter().fold(Refusal::new(line), Refusal::hint)
+    Refusal::new(line).hints(why)
 }

@@ -10,6 +10,7 @@ mod convert;
 pub mod edits;
 pub mod heal;
 pub mod identify;
+pub mod line;
 pub mod naming;
 mod old_updates;
 mod ppl;

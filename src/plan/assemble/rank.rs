@@ -35,6 +35,14 @@ pub enum Verdict {
     Useless,
 }
 
+impl Verdict {
+    /// Whether what it says of the array counts: it has missed nothing, and is no copy.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !matches!(self, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless | Verdict::Stale(_))
+    }
+}
+
 /// The members in their order.
 #[derive(Debug, Clone)]
 pub struct Ranking {
@@ -142,7 +150,7 @@ fn refuse_clones(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), Refus
         "several members of the array are there twice, with the same superblocks: of cloned disks nothing tells which belong \
          together",
     );
-    let refusal = lines(&rows(members, Some(ranking))).into_iter().fold(refusal, Refusal::hint);
+    let refusal = refusal.hints(lines(&rows(members, Some(ranking))));
     Err(refusal.hint(
         "name the members of one of the two, or take the others away; to keep both: mdadm --assemble --update=uuid /dev/md/NEW and \
          the members of one",
@@ -170,7 +178,7 @@ pub fn refuse_copies(members: &[Matched<'_>], ranking: &Ranking) -> Result<(), R
             let refusal = Refusal::new(format!(
                 "{a} and {b} are the same member of the array, equally fresh, and differ: nothing tells which of them to take"
             ));
-            let refusal = lines(&rows(members, Some(ranking))).into_iter().fold(refusal, Refusal::hint);
+            let refusal = refusal.hints(lines(&rows(members, Some(ranking))));
             return Err(refusal.hint("name the members, one of the two among them, or take the other one away"));
         }
     }

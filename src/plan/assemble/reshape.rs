@@ -69,7 +69,7 @@ pub fn prepare(
         && !wishes.invalid_backup
     {
         let found = wishes.backups.iter().filter_map(|f| Some(format!("{}: {}", f.shown, f.copy.as_ref().err()?)));
-        return Err(found.fold(lost(&now, wishes), Refusal::hint));
+        return Err(lost(&now, wishes).hints(found));
     }
     match now.start() {
         // Linux starts no array with nothing left to move, or nothing moved yet.
@@ -98,7 +98,7 @@ pub fn prepare(
 /// The superblocks say that it is done; with `back` that it is as it was before.
 fn settle(members: &[Matched<'_>], ranking: &mut Ranking, edits: &mut Edits, back: bool) -> Result<(), Refusal> {
     for ((m, e), verdict) in members.iter().zip(&mut edits.members).zip(&mut ranking.verdicts) {
-        if matches!(verdict, Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless | Verdict::Stale(_)) {
+        if !verdict.counts() {
             continue;
         }
         let Some(now) = Reshape::of(&e.sb).ok().flatten() else { continue };
@@ -330,12 +330,7 @@ fn turned(m: &Matched<'_>, e: &mut Edited, now: &Reshape) -> Result<(), Refusal>
 /// # Errors
 /// A member cannot take it.
 pub fn turn_the_rest(members: &[Matched<'_>], ranking: &Ranking, edits: &mut Edits) -> Result<bool, Refusal> {
-    let in_use = |i: usize| {
-        !matches!(
-            ranking.verdicts.get(i),
-            None | Some(Verdict::Copy(_) | Verdict::Apart(_) | Verdict::Useless | Verdict::Stale(_))
-        )
-    };
+    let in_use = |i: usize| ranking.verdicts.get(i).is_some_and(Verdict::counts);
     let fresh = members.get(ranking.chosen).map_or(0, |m| m.member.sb.events());
     let of = |sb: &SuperV1| Reshape::of(sb).ok().flatten().filter(|_| sb.events() == fresh);
     let all = edits.members.iter().enumerate().filter(|(i, _)| in_use(*i)).map(|(_, e)| &e.sb);

@@ -34,7 +34,7 @@ pub fn refuse_split(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking)
         path(a.0),
         path(b.0)
     ));
-    let refusal = lines(&rows(members, Some(ranking))).into_iter().fold(refusal, Refusal::hint);
+    let refusal = refusal.hints(lines(&rows(members, Some(ranking))));
     let start = |side: String| format!("start one side and look at it: mdadm --assemble --run {shown} {side}");
     Err(refusal
         .hint(start(side(a)))

@@ -78,5 +78,5 @@ pub fn plan(shape: &Shape, wanted: u32) -> Plan {
 /// What the kernel refused, with the reference's line before it.
 #[must_use]
 pub fn failed(refusal: Refusal) -> Refusal {
-    refusal.lines.into_iter().fold(Refusal::new(FAILED), Refusal::hint)
+    Refusal::new(FAILED).hints(refusal.lines)
 }

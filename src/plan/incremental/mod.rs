@@ -218,8 +218,7 @@ fn refuse(facts: &Facts<'_>, members: &[Matched<'_>], ranking: &Ranking, new: us
     if ranking.verdicts.iter().any(|v| matches!(v, Verdict::Apart(_))) {
         let array = facts.node.path.display();
         let line = format!("{array}: members were written to without each other: each calls the other failed");
-        let refusal =
-            table::lines(&table::rows(members, Some(ranking))).into_iter().fold(refused(facts, m, line), Refusal::hint);
+        let refusal = refused(facts, m, line).hints(table::lines(&table::rows(members, Some(ranking))));
         return Some(refusal.hint(format!(
             "decide which half is right: mdadm --stop {array}, then mdadm --assemble with the members of that half"
         )));
@@ -228,7 +227,7 @@ fn refuse(facts: &Facts<'_>, members: &[Matched<'_>], ranking: &Ranking, new: us
         Verdict::Copy(_) => {
             let (shown, array) = (m.candidate.path.display(), facts.node.path.display());
             let line = format!("failed to add {shown} to existing array {array}: Device or resource busy.");
-            Some(about(new).into_iter().fold(Refusal::new(line).with_exit(Exit::USAGE), Refusal::hint))
+            Some(Refusal::new(line).with_exit(Exit::USAGE).hints(about(new)))
         }
         Verdict::Useless => Some(refused(facts, m, about(new)?)),
         _ => None,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::backup::{DATA_START, HEADER_BYTES, Header, Window};
+use crate::cmd::apply::files::folder;
 use crate::error::reason;
 use crate::host::Host;
 use crate::host::saved::SavedDir;
@@ -133,10 +134,6 @@ fn window_of(file: &File, path: &Path, uuid: Uuid) -> Result<Option<Window>, Str
 /// Bytes of a file for two windows of so many.
 pub(super) fn bytes(half: u64) -> u64 {
     half.saturating_mul(2).saturating_add(DATA_START)
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The folder, or what there is of the way to it: it may be made yet.

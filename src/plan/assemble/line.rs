@@ -1,31 +1,51 @@
-//! Whether the configuration lets a device be looked at and assembled, and by which line.
-
-use std::path::PathBuf;
+//! ARRAY lines: which of them names an array, and which is meant by a member.
 
 use crate::bitmap::header::Kind;
-use crate::cmd::assemble::line::fits;
-use crate::cmd::configured;
 use crate::error::{Exit, Refusal};
-use crate::host::conf::{ArrayLine, Conf, DeviceWord};
-use crate::host::devmap::block_dev;
-use crate::host::names;
+use crate::host::conf::{ArrayLine, Conf};
+use crate::host::names::{self, TypedName};
+use crate::metadata::Metadata;
 use crate::output::escape;
 use crate::plan::assemble::{Candidate, Member};
+use crate::superblock::Version;
+use crate::superblock::v1::Minor;
 
-/// Whether the DEVICE lines name it: by one of the names that were given, or by one that /dev has for it.
-pub fn permitted(conf: &Conf, names: &[PathBuf], dev: (u32, u32)) -> bool {
-    let has = |word: &DeviceWord| match word {
-        DeviceWord::Partitions => true,
-        DeviceWord::Containers => false,
-        DeviceWord::Glob(pattern) => {
-            glob::Pattern::new(pattern).is_ok_and(|p| names.iter().any(|name| p.matches_path(name)))
-                || configured::block_devices(pattern).iter().any(|path| block_dev(path) == Some(dev))
-        }
+/// The line of the configuration that names this array.
+#[must_use]
+pub fn line_of<'a>(conf: &'a Conf, typed: &TypedName) -> Option<&'a ArrayLine> {
+    let is_it = |line: &&ArrayLine| {
+        line.device.as_deref().and_then(|device| names::parse(device).ok()).is_some_and(|t| t.path == typed.path)
     };
-    conf.devices.iter().any(has)
+    conf.arrays.iter().find(is_it)
+}
+
+/// Whether a member agrees with all that an ARRAY line says.
+#[must_use]
+pub fn fits(line: &ArrayLine, candidate: &Candidate, member: &Member) -> bool {
+    let matches = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|p| p.matches_path(&candidate.path));
+    let version = match line.metadata {
+        Some(Metadata::V090) => member.version == Version::V090,
+        Some(Metadata::V1_0) => member.version == Version::V1(Minor::V0),
+        Some(Metadata::V1_1) => member.version == Version::V1(Minor::V1),
+        Some(Metadata::V1_2) => member.version == Version::V1(Minor::V2),
+        Some(Metadata::V1Default) => member.version != Version::V090,
+        Some(Metadata::Ddf | Metadata::Imsm) => false,
+        None => true,
+    };
+    version
+        && line.uuid.is_none_or(|uuid| uuid == member.sb.set_uuid())
+        && line.super_minor.is_none_or(|n| member.old.as_ref().is_some_and(|old| old.md_minor() == n))
+        && line.devices.as_ref().is_none_or(|patterns| patterns.iter().any(matches))
+        && line.level.is_none_or(|level| level.raw() == member.sb.level_raw())
+        && line.raid_disks.is_none_or(|n| n == member.sb.raid_disks())
+        && line.container.is_none()
+        && line.member.is_none()
 }
 
 /// An array of a cluster is for the cluster's own programs, unless this machine is configured as one of it.
+///
+/// # Errors
+/// It is of another cluster.
 pub fn of_this_cluster(c: &Candidate, m: &Member, conf: &Conf) -> Result<(), Refusal> {
     let Some(Ok(bitmap)) = m.bitmap.as_ref().filter(|b| matches!(b, Ok(b) if b.kind == Kind::Clustered)) else {
         return Ok(());
@@ -39,7 +59,10 @@ pub fn of_this_cluster(c: &Candidate, m: &Member, conf: &Conf) -> Result<(), Ref
     Err(Refusal::new(line))
 }
 
-/// The ARRAY line that fits; of several lines for one array the first.
+/// The ARRAY lines that fit, the first of them for one array.
+///
+/// # Errors
+/// One of them has the array ignored, or they name it differently.
 pub fn matching<'a>(conf: &'a Conf, c: &Candidate, m: &Member) -> Result<Vec<&'a ArrayLine>, Refusal> {
     // Who is meant is said by identity here; a level or a number of devices may have changed since (seen with 4.6).
     let meant = |line: &&ArrayLine| {
