@@ -276,6 +276,33 @@ fn halves_that_were_written_apart_are_refused_with_their_members_side_by_side_an
     vm::mdadm(&format!("--assemble /dev/md0 {all}")).ok();
 }
 
+/// One fails, another one fails, the first gets a successor: the second is still there at the next start.
+#[test]
+fn a_member_that_left_before_a_successor_came_is_out_of_date_and_keeps_no_array_down() {
+    for level in ["-l10 -n4", "-l6 -n4"] {
+        let mut disks = made(4, &format!("{level} --bitmap=none"));
+        disks.push(vm::disk(40 * MIB));
+        let all = disks.join(" ");
+        vm::mdadm(&format!("--assemble -q /dev/md0 {}", disks[..4].join(" "))).ok();
+        vm::write_pattern("/dev/md0", 0, MIB, 9);
+        vm::mdadm(&format!("/dev/md0 --fail {}", disks[0])).ok();
+        vm::mdadm(&format!("/dev/md0 --fail {}", disks[2])).ok();
+        vm::mdadm(&format!("/dev/md0 --add {}", disks[4])).ok();
+        vm::wait_until(std::time::Duration::from_secs(60), "it is rebuilt", || vm::attr("md0", "degraded") == "1");
+        vm::wait_sync("md0");
+        vm::mdadm("--stop /dev/md0").ok();
+        for line in [format!("--assemble /dev/md0 {all}"), "--assemble --scan --homehost=<ignore>".to_owned()] {
+            let out = vm::mdadm(&line).ok();
+            assert!(out.stderr.contains(&format!("{} is out of date", disks[2])), "{level}: {}", out.stderr);
+            assert!(out.stdout.contains("has been started with 3 drives (out of 4)"), "{level}: {}", out.stdout);
+            let array = vm::sh("basename /sys/block/md*");
+            assert_eq!(vm::verify_pattern(&format!("/dev/{}", array.trim()), 0, MIB, 9), [0; 0], "{level}");
+            vm::mdadm("--stop --scan").ok();
+        }
+        vm::mdadm(&format!("-q --zero-superblock {all}")).ok();
+    }
+}
+
 #[test]
 fn members_are_told_side_by_side_by_verbose_and_json() {
     let disks = made(4, "-l5 -n3 -x1 --bitmap=internal");

@@ -5,6 +5,8 @@ use super::rank::{Ranking, Verdict, slot_of};
 use super::table::{lines, rows};
 use super::{Matched, Wishes, knows_slot};
 use crate::error::Refusal;
+use crate::superblock::Version;
+use crate::superblock::v1::Role;
 
 /// Refuses an array whose members hold each other failed or missing.
 ///
@@ -15,6 +17,7 @@ pub fn refuse_split(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking)
         .iter()
         .enumerate()
         .filter(|(i, _)| !matches!(ranking.verdicts.get(*i), Some(Verdict::Copy(_) | Verdict::Useless) | None))
+        .filter(|(i, _)| !is_only_behind(members, ranking, *i))
         .filter_map(|(i, m)| Some((i, slot_of(&m.member.sb)?)))
         .collect();
     let knows = |i: usize, slot: u32| members.get(i).is_some_and(|m| knows_slot(&m.member.sb, slot));
@@ -40,4 +43,19 @@ pub fn refuse_split(wishes: &Wishes, members: &[Matched<'_>], ranking: &Ranking)
         .hint(start(side(a)))
         .hint(format!("  or the other: mdadm --assemble --run {shown} {}", side(b)))
         .hint("then give the side that is not wanted up: --zero-superblock its devices, and --add them"))
+}
+
+/// Whether a member that is out of date has written nothing alone: when its superblock was written last, one of the members that
+/// are up to date was in its array. A member that is missing to it has come later then, in the place of one that had failed.
+fn is_only_behind(members: &[Matched<'_>], ranking: &Ranking, i: usize) -> bool {
+    let Some(own) = members.get(i).map(|m| &m.member.sb) else { return false };
+    let events = members.get(ranking.chosen).map(|m| m.member.sb.events());
+    let saw = |(m, verdict): (&Matched<'_>, &Verdict)| {
+        let sb = &m.member.sb;
+        // With 0.90 metadata a device and its successor have the same number.
+        let told_apart = m.member.version != Version::V090;
+        let here = matches!(verdict, Verdict::Active(_)) && Some(sb.events()) == events;
+        told_apart && here && matches!(sb.role(), Role::Slot(_)) && own.role_at(sb.dev_number()) == sb.role()
+    };
+    matches!(ranking.verdicts.get(i), Some(Verdict::Stale(_))) && members.iter().zip(&ranking.verdicts).any(saw)
 }

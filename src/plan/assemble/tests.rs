@@ -121,6 +121,34 @@ fn a_replaced_member_of_the_same_slot_loses_to_the_one_that_replaced_it() {
 }
 
 #[test]
+fn who_left_before_a_successor_came_is_out_of_date_and_who_ran_alone_is_not_passed_over() {
+    let successor = |mut sb: SuperV1, number: u32, at: u16| {
+        sb.put_role(at.into(), Role::Spare);
+        sb.put_role(number, slot(at));
+        sb
+    };
+    let four = |n: u16, number: u32, events, sees| sb(Level::Raid6, 4, slot(n), number, events, sees);
+    // 0 failed, 1 failed, then 4 was rebuilt in slot 0, and has never been with 1.
+    let left = four(1, 1, 5, 0b1110);
+    let fresh = |n, number| successor(four(n, number, 20, 0b1101), 4, 0);
+    let devices = [device(1, left.clone()), device(2, fresh(2, 2)), device(3, fresh(3, 3)), device(4, fresh(0, 4))];
+    assert_eq!(outcome(&wishes(), &devices), "has been started with 3 drives (out of 4).");
+    // 1 has gone on alone with 0: nobody who is up to date was there.
+    let apart = [
+        device(0, four(0, 0, 5, 0b0011)),
+        device(1, four(1, 1, 5, 0b0011)),
+        device(2, four(2, 2, 9, 0b1100)),
+        device(3, four(3, 3, 9, 0b1100)),
+    ];
+    assert!(outcome(&wishes(), &apart).contains("have each been written to while the other was missing"));
+    // The same, and 1 knows of the slot in which 4 has followed 2, but not of 4.
+    let one = device(1, four(1, 1, 5, 0b0110));
+    let heirs = |n, number| successor(four(n, number, 9, 0b1001), 4, 2);
+    let devices = [one, device(0, heirs(0, 0)), device(3, heirs(3, 3)), device(4, heirs(2, 4))];
+    assert!(outcome(&wishes(), &devices).contains("have each been written to while the other was missing"));
+}
+
+#[test]
 fn the_kernel_is_to_believe_the_lowest_slot_whatever_the_order_of_the_list() {
     let devices: Vec<Candidate> =
         [2, 0, 1].map(|n: u16| device(n.into(), sb(Level::Raid5, 3, slot(n), n.into(), 9, 0b111))).into();
